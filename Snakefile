@@ -1,0 +1,56 @@
+from snakemake.utils import min_version, validate
+
+from tending import config as study, paths, run_lock
+from tending.plan import TABLES, Plan, embedded_packages, module_version
+from tending.provenance import code_hash
+
+
+min_version("9.20")
+
+# A study file replaces the default study whole: nothing of the default is merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+validate(config, "workflow/schemas/config.schema.yaml")
+study.check(config)
+plan = Plan(config)
+
+if workflow.is_main_process and run_lock.take():
+    logger.warning("An earlier run was killed; its lock is removed, its finished work is kept.")
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    study=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    step=r"\d+",
+    table="|".join(TABLES),
+
+
+localrules:
+    all,
+    study_config,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        plan.path(paths.REPORT),
+
+
+include: "rules/corpus.smk"
+include: "rules/checkpoints.smk"
+include: "rules/activations.smk"
+include: "rules/spectra.smk"
+include: "rules/convergence.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+onsuccess:
+    logger.info(f"The report is in {plan.path(paths.REPORT)}")

@@ -1,0 +1,27 @@
+rule activations:
+    input:
+        checkpoint=paths.CHECKPOINT,
+        tokens=paths.TOKENS,
+    output:
+        activations=paths.ACTIVATIONS,
+    params:
+        position=lookup(within=config, dpath="extraction/position"),
+        batch_size=lookup(within=config, dpath="extraction/batch_size"),
+        device=lookup(within=config, dpath="extraction/device"),
+        dtype=lookup(within=config, dpath="extraction/dtype"),
+        sequences=lookup(within=config, dpath="corpus/sequences"),
+        loss_sequences=lookup(within=config, dpath="held_out_loss/sequences"),
+        version=module_version("tending.activations"),
+    log:
+        paths.log(paths.ACTIVATIONS),
+    benchmark:
+        paths.benchmark(paths.ACTIVATIONS)
+    resources:
+        gpu=1,
+    priority: 5
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Activations of {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/activations.py"

@@ -1,0 +1,20 @@
+rule convergence:
+    input:
+        source=paths.ACTIVATIONS,
+        reference=plan.reference_activations,
+    output:
+        # An updated file keeps the scores of metrics that have not changed.
+        scores=update(paths.CONVERGENCE),
+    params:
+        metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
+        code=code_hash("tending.comparison"),
+    log:
+        paths.log(paths.CONVERGENCE),
+    benchmark:
+        paths.benchmark(paths.CONVERGENCE)
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Convergence of {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/convergence.py"

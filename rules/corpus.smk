@@ -1,0 +1,42 @@
+rule embedded_corpus:
+    output:
+        corpus=paths.EMBEDDED_CORPUS,
+        tokenizer=paths.EMBEDDED_TOKENIZER,
+    params:
+        packages=embedded_packages(),
+        code=code_hash("tending.corpus.embedded"),
+    log:
+        paths.log(paths.EMBEDDED_CORPUS),
+    benchmark:
+        paths.benchmark(paths.EMBEDDED_CORPUS)
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Collecting the embedded corpus and training its tokenizer"
+    script:
+        "../workflow/scripts/embedded_corpus.py"
+
+
+rule corpus:
+    input:
+        sources=plan.corpus_files,
+        tokenizer=plan.tokenizer_file,
+    output:
+        tokens=paths.TOKENS,
+    params:
+        source=lookup(within=config, dpath="corpus/source"),
+        length=lookup(within=config, dpath="corpus/length", default=None),
+        seed=lookup(within=config, dpath="corpus/seed"),
+        sequences=plan.rows(),
+        context=plan.context,
+        code=code_hash("tending.corpus.embedded", "tending.corpus.text", "tending.corpus.tokens"),
+    log:
+        paths.log(paths.TOKENS),
+    benchmark:
+        paths.benchmark(paths.TOKENS)
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Choosing the probe sequences"
+    script:
+        "../workflow/scripts/corpus.py"

@@ -1,0 +1,17 @@
+rule spectra:
+    input:
+        checkpoint=paths.CHECKPOINT,
+    output:
+        spectra=paths.SPECTRA,
+    params:
+        code=code_hash("tending.spectra", "tending.families.gpt_neox"),
+    log:
+        paths.log(paths.SPECTRA),
+    benchmark:
+        paths.benchmark(paths.SPECTRA)
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Singular values of {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/spectra.py"

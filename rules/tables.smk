@@ -1,0 +1,153 @@
+rule effective_rank_table:
+    input:
+        plan.per_checkpoint(paths.SPECTRA),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="effective_rank"),
+            caption="../workflow/report/table_effective_rank.rst",
+            category="Tables",
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="effective_rank"),
+    params:
+        metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="effective_rank"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="effective_rank")
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Table of effective ranks"
+    script:
+        "../workflow/scripts/effective_rank_table.py"
+
+
+rule convergence_table:
+    input:
+        scores=plan.per_checkpoint(paths.CONVERGENCE),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="convergence"),
+            caption="../workflow/report/table_convergence.rst",
+            category="Tables",
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="convergence"),
+    params:
+        metrics=config["similarity"],
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="convergence"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="convergence")
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Table of convergence scores"
+    script:
+        "../workflow/scripts/convergence_table.py"
+
+
+rule stabilisation_table:
+    input:
+        convergence=plan.path(paths.TABLE_PARQUET, table="convergence"),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="stabilisation"),
+            caption="../workflow/report/table_stabilisation.rst",
+            category="Tables",
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="stabilisation"),
+    params:
+        metrics=config["similarity"],
+        thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
+        early=lookup(within=config, dpath="stabilisation/early"),
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="stabilisation"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="stabilisation")
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Table of stabilisation"
+    script:
+        "../workflow/scripts/stabilisation_table.py"
+
+
+rule loss_table:
+    input:
+        activations=plan.per_checkpoint(paths.ACTIVATIONS),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="loss"),
+            caption="../workflow/report/table_loss.rst",
+            category="Tables",
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="loss"),
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="loss"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="loss")
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Table of held-out losses"
+    script:
+        "../workflow/scripts/loss_table.py"
+
+
+rule training_table:
+    input:
+        logs=plan.trained(paths.TRAINING_LOG),
+        manifests=plan.trained(paths.TRAINING_MANIFEST),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="training"),
+            caption="../workflow/report/table_training.rst",
+            category="Tables",
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="training"),
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="training"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="training")
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Table of training logs"
+    script:
+        "../workflow/scripts/training_table.py"
+
+
+rule summary:
+    input:
+        tables=plan.table_files(TABLES),
+    output:
+        html=report(
+            plan.path(paths.SUMMARY),
+            caption="../workflow/report/summary.rst",
+            category="Summary",
+        ),
+    params:
+        options=plan.figure_options(),
+        code=code_hash("tending.summary"),
+    log:
+        plan.path(paths.log(paths.SUMMARY)),
+    benchmark:
+        plan.path(paths.benchmark(paths.SUMMARY))
+    conda:
+        "../envs/tending.yaml"
+    message:
+        "Summary of the study"
+    script:
+        "../workflow/scripts/summary.py"

@@ -1,0 +1,476 @@
+"""Figures, the summary and the captions, on fabricated tables of ordinary and odd studies."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pytest
+from docutils.core import publish_string
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tending import found, summary, tables
+from tending.figures import Options, _select, _style
+from tending.tables import fraction_quantity
+
+PACKAGE = "tending.figures"
+FIGURES = found.names(PACKAGE)
+CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
+CATEGORIES = {"Convergence", "Effective rank", "Stabilisation", "Training"}
+TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    parameters: int
+    layers: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A fabricated study."""
+
+    models: tuple[Model, ...]
+    steps: tuple[int, ...]
+    metrics: tuple[str, ...] = ("cka", "cka_debiased")
+    rank_metrics: tuple[str, ...] = ("effective_rank", "proportional_effective_rank")
+    thresholds: tuple[float, ...] = (0.8, 0.9, 0.95)
+    components: tuple[str, ...] = ("attention_ov", "mlp_out")
+    trained: bool = True
+    reference: bool = True  # the last step is the one the others are compared with
+
+    @property
+    def options(self) -> Options:
+        return Options(
+            study="fabricated",
+            metrics=self.metrics,
+            rank_metrics=self.rank_metrics,
+            thresholds=self.thresholds,
+            early=0.2,
+            sequences=512,
+            position="last",
+            models=tuple(m.name for m in self.models),
+        )
+
+
+SMALL = Study(
+    models=(
+        Model("neox-d128", 1_055_000, 4, 8),
+        Model("neox-d32", 91_000, 2, 2),
+        Model("neox-d64", 281_000, 3, 4),
+    ),
+    steps=(0, 1, 4, 16, 64, 128, 192, 256, 384, 512, 640, 768, 896, 1024),
+)
+LARGE = Study(
+    models=(
+        Model("pythia-70m-deduped", 70_426_624, 6, 8),
+        Model("pythia-160m-deduped", 162_322_944, 12, 12),
+        Model("pythia-410m-deduped", 405_334_016, 24, 16),
+        Model("pythia-1.4b-deduped", 1_414_647_808, 24, 16),
+        Model("pythia-2.8b-deduped", 2_775_208_960, 32, 32),
+    ),
+    steps=(0, *(2**k for k in range(10)), 1000, *range(3000, 143001, 10000)),
+    trained=False,
+)
+TINY = replace(SMALL, models=(Model("one-layer", 5000, 1, 0),), steps=(0, 10, 20), trained=False)
+FEW = replace(SMALL, steps=(0, 16, 256, 1024))
+ODD = {
+    "small": SMALL,
+    "one model of one layer, no heads, three steps": TINY,
+    "biased CKA only, one threshold": replace(FEW, metrics=("cka",), thresholds=(0.9,)),
+    "no proportional rank": replace(FEW, rank_metrics=("effective_rank",)),
+    "MLP only, nothing settles": replace(FEW, components=("mlp_out",), reference=False),
+    "steps in one decade": replace(TINY, steps=(1100, 1200, 1500)),
+    "many steps": replace(
+        SMALL, models=(Model("m", 10**6, 10, 2),), steps=(0, *range(1000, 154000, 1000))
+    ),
+}
+
+
+def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """All tables of a study whose layers approach their end smoothly, with a little noise."""
+    random = np.random.default_rng(seed)
+    convergence = _table(study, _scores(study, random))
+    return {
+        "convergence": convergence,
+        "effective_rank": _table(study, _ranks(study, random)),
+        "stabilisation": tables.stabilisation(
+            convergence,
+            study.metrics,
+            study.thresholds,
+            early=study.options.early,
+            training_steps={m.name: study.steps[-1] for m in study.models},
+        ),
+        "loss": _table(study, _losses(study)),
+        "training": _table(study, _training(study, random) if study.trained else []),
+    }
+
+
+def _table(study: Study, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(tables.COLUMNS))
+    sizes = {m.name: m.parameters for m in study.models}
+    table["study"], table["definition"] = "fabricated", "correct"
+    table["parameters"] = table["model"].map(sizes)
+    steps = pd.to_numeric(table["step"])
+    table["progress"] = (steps / study.steps[-1]).astype("Float64")
+    for column in ("value", "low", "high"):
+        table[column] = table[column].astype("float64")
+    return table.astype(tables.TYPES)
+
+
+def _places(study: Study) -> list[tuple[Model, str, int, int | None]]:
+    return [
+        (model, component, layer, head)
+        for model in study.models
+        for component in study.components
+        for layer in range(model.layers)
+        for head in [None, *(range(model.heads) if component == "attention_ov" else ())]
+    ]
+
+
+def _scores(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
+    steps = np.array(study.steps)
+    at = np.log1p(steps) / np.log1p(steps[-1])
+    rows = []
+    for model, component, layer, head in _places(study):
+        depth = layer / max(model.layers - 1, 1)
+        speed = 0.45 + 0.3 * depth + 0.1 * (component == "mlp_out")
+        speed -= 0.12 * np.log10(model.parameters / 1e6)
+        true = 1 / (1 + np.exp(-9 * (at - 0.55 - speed / 2.5)))
+        true = (true - true[0]) / (true[-1] - true[0]) + random.normal(0, 0.015, len(steps))
+        if study.reference:
+            true[-1] = 1
+        for metric in study.metrics:
+            floor = 0.15 if metric == "cka" else -0.01
+            for step, value in zip(study.steps, floor + (1 - floor) * true, strict=True):
+                place = {"component": component, "layer": layer, "head": head}
+                row = {"model": model.name, "step": step, "quantity": metric, "n": 512}
+                rows.append({**row, **place, "value": min(value, 1.0) - (not study.reference) / 2})
+    return rows
+
+
+def _ranks(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
+    rows = []
+    for model, component, layer, head in _places(study):
+        start = 0.966 if component == "mlp_out" or head is not None else 0.668
+        for step in study.steps:
+            progress = step / study.steps[-1]
+            fall = 0.3 - 0.05 * np.log10(model.parameters / 1e5)
+            value = start * (1 - fall * progress**0.5) + random.normal(0, 0.004)
+            for quantity in study.rank_metrics:
+                place = {"component": component, "layer": layer, "head": head}
+                row = {"model": model.name, "step": step, "quantity": quantity}
+                scale = 64 if quantity == "effective_rank" else 1
+                rows.append({**row, **place, "value": value * scale})
+    return rows
+
+
+def _losses(study: Study) -> list[dict[str, Any]]:
+    rows = []
+    for model, step in itertools.product(study.models, study.steps):
+        value = _loss(model, study, step)
+        row = {"model": model.name, "step": step, "n": 512}
+        ends = {"low": value - 0.04, "high": value + 0.04}
+        rows.append({**row, "quantity": "held_out_loss", "value": value, **ends})
+        rows.append({**row, "quantity": "held_out_loss_standard_error", "value": 0.02})
+    return rows
+
+
+def _loss(model: Model, study: Study, step: int) -> float:
+    end = 6 - 0.4 * np.log10(model.parameters)
+    return float(end + (7.1 - end) * (1 - np.log1p(step) / np.log1p(study.steps[-1])) ** 1.2)
+
+
+def _training(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
+    last = study.steps[-1]
+    rows = []
+    for model in study.models:
+        for step in np.unique(np.linspace(1, last, min(last, 1024)).astype(int)):
+            rate = min(step / (0.01 * last), 0.55 + 0.45 * np.cos(np.pi * step / last))
+            row = {"model": model.name, "step": step}
+            loss = _loss(model, study, step) + random.normal(0, 0.08)
+            rows.append({**row, "quantity": "training_loss", "value": loss})
+            rate *= 3e-1 / model.parameters**0.3
+            rows.append({**row, "quantity": "learning_rate", "value": rate})
+            rows.append({**row, "quantity": "tokens_per_second", "value": 4e4})
+    return rows
+
+
+def _draw(name: str, made: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    figure: Figure = found.load(PACKAGE, name, "figure").draw(made, study.options)
+    return figure
+
+
+def _panels(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>" and ax.axison]
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, pd.DataFrame]:
+    return fabricate(SMALL)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_declares_what_it_needs_and_has_a_caption(name: str) -> None:
+    declared = {k: found.constant(f"{PACKAGE}.{name}", k) for k in ("TABLES", "TITLE", "CATEGORY")}
+    assert set(declared["TABLES"]) <= set(TABLES)
+    assert isinstance(declared["TITLE"], str) and len(declared["TITLE"]) <= 40
+    assert declared["CATEGORY"] in CATEGORIES
+    assert (CAPTIONS / f"{name}.rst").exists()
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_every_kind_of_study_from_its_tables_alone(name: str, case: str) -> None:
+    made = fabricate(ODD[case])
+    needed = {t: made[t] for t in found.constant(f"{PACKAGE}.{name}", "TABLES")}
+    before = {t: table.copy() for t, table in needed.items()}
+    figure = _draw(name, needed, ODD[case])
+    assert _panels(figure)
+    for table, rows in before.items():
+        pd.testing.assert_frame_equal(needed[table], rows)
+    assert max(figure.get_size_inches()) < 10
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_ignores_rows_of_the_published_definition(name: str, small: Any) -> None:
+    other = {
+        k: pd.concat([t, t.assign(definition="published", value=7.0)]) for k, t in small.items()
+    }
+    one, two = _draw(name, small, SMALL), _draw(name, other, SMALL)
+    for a, b in zip(_panels(one), _panels(two), strict=True):
+        lines = zip(a.get_lines(), b.get_lines(), strict=True)
+        assert all(np.array_equal(p.get_xydata(), q.get_xydata(), equal_nan=True) for p, q in lines)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_fits_the_page_and_is_legible(name: str, small: Any) -> None:
+    figure = _draw(name, small, SMALL)
+    figure.draw_without_rendering()
+    page = figure.bbox.padded(1)
+    for ax in _panels(figure):
+        box = ax.get_tightbbox()
+        assert box is not None
+        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0
+        labels = [*ax.get_xticklabels(), ax.xaxis.label, ax.title]
+        assert min(label.get_fontsize() for label in labels) >= 7
+
+
+def test_scores_by_step_are_the_medians(small: Any) -> None:
+    panels = _panels(_draw("cka_by_step", small, SMALL))
+    assert len(panels) == len(SMALL.metrics) * len(SMALL.components)
+    table = small["convergence"]
+    table = table[table["head"].isna()]
+    places = itertools.product(SMALL.metrics, SMALL.components)
+    for ax, (metric, component) in zip(panels, places, strict=True):
+        rows = table[(table["quantity"] == metric) & (table["component"] == component)]
+        lines = {str(line.get_label()): line for line in ax.get_lines()}
+        for model in ("neox-d32", "neox-d64", "neox-d128"):
+            medians = rows[rows["model"] == model].groupby("step")["value"].median()
+            np.testing.assert_allclose(lines[model].get_ydata(), medians.to_numpy(dtype=float))
+            assert list(lines[model].get_xdata()) == list(SMALL.steps)
+
+
+def test_rank_by_step_pools_heads_and_keeps_them_from_whole_layers(small: Any) -> None:
+    panels = _panels(_draw("rank_by_step", small, SMALL))
+    assert len(panels) == 3
+    table = small["effective_rank"]
+    rows = table[
+        (table["quantity"] == "proportional_effective_rank")
+        & (table["component"] == "attention_ov")
+        & (table["model"] == "neox-d128")
+    ]
+    for ax, own in zip(
+        panels, [rows[rows["head"].notna()], rows[rows["head"].isna()]], strict=False
+    ):
+        (line,) = [x for x in ax.get_lines() if x.get_label() == "neox-d128"]
+        medians = own.groupby("step")["value"].median().to_numpy(dtype=float)
+        np.testing.assert_allclose(line.get_ydata(), medians)
+
+
+def test_layers_have_one_line_each(small: Any) -> None:
+    panels = _panels(_draw("cka_layers", small, SMALL))
+    count = [sum(str(x.get_label()).startswith("layer") for x in ax.get_lines()) for ax in panels]
+    assert count == [2, 2, 3, 3, 4, 4]
+
+
+def test_heatmaps_share_one_scale_and_show_the_scores(small: Any) -> None:
+    figure = _draw("cka_heatmap", small, SMALL)
+    images = [ax.get_images()[0] for ax in _panels(figure)]
+    assert len({image.get_clim() for image in images}) == 1
+    assert [image.get_array().shape for image in images] == [(n, 14) for n in (2, 2, 3, 3, 4, 4)]
+    table = small["convergence"]
+    rows = table[(table["quantity"] == "cka_debiased") & (table["model"] == "neox-d32")]
+    rows = rows[(rows["component"] == "mlp_out") & (rows["layer"] == 1)]
+    np.testing.assert_allclose(images[1].get_array()[1], rows["value"].to_numpy(dtype=float))
+    assert sum(ax.get_label() == "<colorbar>" for ax in figure.axes) == 1
+
+
+def test_the_reference_step_is_not_among_the_points_against_rank(small: Any) -> None:
+    left, right = _panels(_draw("rank_against_cka", small, SMALL))
+    for ax in (left, right):
+        points = [len(c.get_offsets()) for c in ax.collections]
+        assert points == [(len(SMALL.steps) - 1) * layers for layers in (2, 3, 4)]
+
+
+def test_layers_that_never_settle_are_marked_as_such() -> None:
+    study = ODD["MLP only, nothing settles"]
+    ax = _panels(_draw("stabilisation", fabricate(study), study))[0]
+    crosses = [len(np.atleast_1d(x.get_xdata())) for x in ax.get_lines() if x.get_marker() == "x"]
+    assert crosses == [2, 3, 4]
+
+
+def test_a_layer_is_drawn_as_its_bracket(small: Any) -> None:
+    ax = _panels(_draw("stabilisation", small, SMALL))[0]
+    table = small["stabilisation"]
+    quantity = fraction_quantity("cka_debiased", 0.8)
+    rows = table[(table["quantity"] == quantity) & (table["component"] == "attention_ov")]
+    wanted = rows[(rows["model"] == "neox-d32") & rows["layer"].notna() & rows["head"].isna()]
+    wanted = wanted[["low", "high"]]
+    spans = [segment[:, 0] for segment in ax.collections[0].get_segments()]
+    np.testing.assert_allclose(spans, wanted.to_numpy(dtype=float))
+
+
+def test_loss_without_training_has_no_learning_rate(small: Any) -> None:
+    assert len(_panels(_draw("training_loss", small, SMALL))) == 2
+    study = replace(SMALL, trained=False)
+    assert len(_panels(_draw("training_loss", fabricate(study), study))) == 1
+
+
+def test_models_come_by_size_and_ties_by_the_config(small: Any) -> None:
+    names = _select.models(small["convergence"], SMALL.options)
+    assert names == ["neox-d32", "neox-d64", "neox-d128"]
+    same = small["convergence"].assign(parameters=5)
+    assert _select.models(same, SMALL.options) == [m.name for m in SMALL.models]
+
+
+def test_looks_differ_by_more_than_colour() -> None:
+    looks = _style.model_looks([str(i) for i in range(10)])
+    assert len({s.colour for s in looks.values()}) == 10
+    assert len({s.marker for s in looks.values()}) == 10
+
+
+def test_a_table_without_the_metric_is_named(small: Any) -> None:
+    study = replace(SMALL, metrics=("svcca",))
+    with pytest.raises(ValueError, match=r"table holds cka, cka_debiased.*needs svcca"):
+        _draw("cka_by_step", small, study)
+
+
+def test_saved_bytes_are_the_same_again_and_nothing_else_is_left(
+    tmp_path: Path, small: Any
+) -> None:
+    figure = _draw("cka_by_step", small, SMALL)
+    for name in ("a", "b"):
+        _style.save(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+    again = _draw("cka_by_step", small, SMALL)
+    _style.save(again, tmp_path / "c.pdf", tmp_path / "c.png")
+    for kind in ("pdf", "png"):
+        assert len({(tmp_path / f"{n}.{kind}").read_bytes() for n in "abc"}) == 1
+    assert len(list(tmp_path.iterdir())) == 6
+    assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure(layout="constrained")
+    monkeypatch.setattr(figure, "savefig", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _style.save(figure, tmp_path / "a.pdf", tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawing_leaves_matplotlib_as_it_was(small: Any) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    _draw("training_loss", small, SMALL)
+    assert dict(mpl.rcParams) == before
+
+
+def test_summary_has_the_numbers_of_the_tables(small: Any) -> None:
+    frame = summary.summary(small, SMALL.options).set_index("model")
+    assert list(frame.index) == ["neox-d32", "neox-d64", "neox-d128"]
+    assert list(frame["layers"]) == [2, 3, 4]
+    # 20% of 1024 steps is 204.8; the checkpoint at or before it is 192
+    assert set(frame["early_step"]) == {192}
+    table = small["convergence"]
+    rows = table[(table["quantity"] == "cka_debiased") & (table["step"] == 192)]
+    rows = rows[(rows["model"] == "neox-d64") & (rows["component"] == "mlp_out")]
+    assert frame.loc["neox-d64", "mlp_out_early_score"] == pytest.approx(rows["value"].median())
+    table = small["stabilisation"]
+    rows = table[(table["quantity"] == fraction_quantity("cka_debiased", 0.9))]
+    rows = rows[(rows["model"] == "neox-d32") & (rows["component"] == "attention_ov")]
+    (row,) = rows[rows["layer"].isna()].to_dict("records")
+    ends = frame.loc[
+        "neox-d32", ["attention_ov_fraction_0.9_low", "attention_ov_fraction_0.9_high"]
+    ]
+    assert list(ends) == [row["low"], row["high"]]
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_summary_page_stands_alone(case: str) -> None:
+    study = ODD[case]
+    made = fabricate(study)
+    page = summary.summary_html(made, study.options)
+    assert page == summary.summary_html(made, study.options)
+    for forbidden in ("http", "<script", "<link", "src=", "nan", "<NA>"):
+        assert forbidden not in page.lower()
+    assert all(model.name in page for model in study.models)
+    assert page.count("<tr>") == 2 + len(study.models)
+
+
+def test_summary_escapes_names() -> None:
+    study = replace(TINY, models=(Model("<b>", 5, 1, 0),))
+    assert "<b>" not in summary.summary_html(fabricate(study), study.options)
+
+
+CONFIG = {
+    "study": "quick",
+    "note": "Trained here, in *minutes*.\n\nSecond paragraph with a_trailing_ word.",
+    "corpus": {"sequences": 512},
+    "similarity": ["cka", "cka_debiased"],
+    "stabilisation": {"thresholds": [0.8, 0.9, 0.95], "early": 0.2},
+    "extraction": {"position": "last"},
+    "models": [{"name": "neox-d32", "source": "trained"}, {"name": "p_", "source": "hub"}],
+}
+HUB = {**CONFIG, "note": "", "similarity": ["cka"], "models": CONFIG["models"][1:]}  # type: ignore[index]
+DEMONSTRATION = "demonstration of the instrument"
+
+
+def _render(caption: Path, config: Mapping[str, Any]) -> tuple[str, str]:
+    """HTML and docutils' warnings of a caption, rendered as `snakemake --report` does."""
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(caption.read_text())
+    warnings = StringIO()
+    settings = {"warning_stream": warnings, "report_level": 1, "halt_level": 5}
+    text = template.render(snakemake=SimpleNamespace(config=config))
+    page = publish_string(text, writer="html5", settings_overrides=settings)
+    return page.decode() if isinstance(page, bytes) else page, warnings.getvalue()
+
+
+@pytest.mark.parametrize("config", [CONFIG, HUB], ids=["trained", "hub"])
+@pytest.mark.parametrize("caption", sorted(p.name for p in CAPTIONS.glob("*.rst")))
+def test_captions_render_without_warnings(caption: str, config: Mapping[str, Any]) -> None:
+    page, warnings = _render(CAPTIONS / caption, config)
+    assert warnings == ""
+    assert "{{" not in page and "{%" not in page
+
+
+def test_every_table_and_the_summary_have_captions() -> None:
+    expected = {*FIGURES, *(f"table_{t}" for t in TABLES), "summary", "workflow"}
+    assert {p.stem for p in CAPTIONS.glob("*.rst")} >= expected
+
+
+def test_front_page_says_what_a_trained_suite_is_worth() -> None:
+    trained, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
+    hub, _ = _render(CAPTIONS / "workflow.rst", HUB)
+    assert DEMONSTRATION in " ".join(trained.split())
+    assert DEMONSTRATION not in hub
+    assert "Second paragraph" in trained and "neox-d32" in trained

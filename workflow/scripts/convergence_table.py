@@ -1,0 +1,35 @@
+"""All convergence scores of a study, as a table."""
+
+from pathlib import Path
+
+from tending import store, tables
+from tending.job import progress, running
+
+
+def main(
+    scores: list[Path], metrics: list[str], training_steps: dict[str, int], csv: Path, parquet: Path
+) -> None:
+    blocks = []
+    with progress(len(scores), "files") as advance:
+        for path in scores:
+            read = store.read_scores(path)
+            place = tables.where(read.attributes, training_steps)
+            rows = int(read.attributes["rows"])
+            blocks += [
+                tables.layer_block(place, component, values, metric, rows)
+                for metric in metrics
+                for component, values in read.metrics[metric].items()
+            ]
+            advance()
+    tables.write(tables.table(blocks), csv, parquet)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input.scores],
+            list(snakemake.params.metrics),
+            snakemake.params.training_steps,
+            Path(snakemake.output.csv),
+            Path(snakemake.output.parquet),
+        )

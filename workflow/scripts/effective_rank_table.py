@@ -1,0 +1,40 @@
+"""Metrics of all spectra of a study, as a table."""
+
+from pathlib import Path
+
+from tending import found, store, tables
+from tending.config import SPECTRUM
+from tending.job import progress, running
+
+
+def main(
+    spectra: list[Path],
+    metrics: list[str],
+    training_steps: dict[str, int],
+    csv: Path,
+    parquet: Path,
+) -> None:
+    loaded = {n: found.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
+    blocks = []
+    with progress(len(spectra), "files") as advance:
+        for path in spectra:
+            read = store.read_arrays(path)
+            place = tables.where(read.attributes, training_steps)
+            blocks += [
+                tables.layer_block(place, name, metric.compute(values), quantity, values.shape[-1])
+                for name, values in read.arrays.items()
+                for quantity, metric in loaded.items()
+            ]
+            advance()
+    tables.write(tables.table(blocks), csv, parquet)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input],
+            [line.split()[0] for line in snakemake.params.metrics],
+            snakemake.params.training_steps,
+            Path(snakemake.output.csv),
+            Path(snakemake.output.parquet),
+        )

@@ -1,0 +1,26 @@
+"""Held-out losses of all checkpoints, as a table."""
+
+from pathlib import Path
+
+from tending import store, tables
+from tending.job import running
+
+
+def main(activations: list[Path], training_steps: dict[str, int], csv: Path, parquet: Path) -> None:
+    blocks = []
+    for path in activations:
+        with store.Reader(path) as file:
+            if store.LOSS in file.shapes:
+                place = tables.where(file.attributes, training_steps)
+                blocks += tables.loss_blocks(place, file.vector(store.LOSS))
+    tables.write(tables.table(blocks), csv, parquet)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input.activations],
+            snakemake.params.training_steps,
+            Path(snakemake.output.csv),
+            Path(snakemake.output.parquet),
+        )

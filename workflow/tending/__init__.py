@@ -1,0 +1,1 @@
+"""When do a language model's layers settle? Convergence and effective rank over checkpoints."""

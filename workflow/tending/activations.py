@@ -1,0 +1,282 @@
+"""Activations of a model at its attention and MLP layers, and its held-out loss. No files.
+
+Only the base model runs; the language-model head is applied to the sequences of the held-out
+loss alone, in chunks. Values are read at the probed positions as they are computed, so nothing
+of the size of a whole layer's output is kept.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tending.corpus import Tokens
+from tending.families import Attention, Family, family
+
+VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
+LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+Progress = Callable[[int], None]
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How activations are taken.
+
+    position: "last", "all", or an index (negative from the end) into every sequence.
+    batch_size: sequences at a time to begin with; halved when memory runs out.
+    loss_sequences: how many sequences, the first, to take the held-out loss of; 0 for none.
+    """
+
+    position: str | int = "last"
+    batch_size: int = 64
+    sequences: int = 128
+    loss_sequences: int = 0
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Arrays by component, float32, rows ordered by sequence and then by position.
+
+    attention_ov: (layers, rows, d_model). attention_ov_heads: (layers, heads, rows, d_head), in
+    coordinates that have the Gram matrix of the d_model-dimensional values. mlp_out: (layers,
+    rows, d_model). held_out_loss: (loss_sequences,) float64, nats per predicted token.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+class OutOfMemoryError(RuntimeError):
+    """One sequence at a time does not fit."""
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is a GPU and otherwise the CPU; other names are torch's.
+
+    Raises ValueError if the named device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); set "
+            f"`extraction.device` to auto, cpu or a device of this machine"
+        ) from None
+    return device
+
+
+def load_model(folder: Path, dtype: str, device: torch.device) -> nn.Module:
+    """The causal language model of a checkpoint folder, ready to read from, in `dtype`."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=DTYPES[dtype],
+        local_files_only=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+    )
+    return model.to(device).eval()
+
+
+def probed(position: str | int, length: int) -> Tensor:
+    """Probed positions of a sequence as indices; ValueError if it has no such position."""
+    if position == "all":
+        return torch.arange(length)
+    index = length - 1 if position == "last" else int(position)
+    if not -length <= index < length:
+        raise ValueError(
+            f"position {index} is outside sequences of {length} tokens (see `extraction.position`)"
+        )
+    return torch.tensor([index % length])
+
+
+def capture(
+    model: nn.Module, tokens: Tokens, settings: Extraction, progress: Progress, warn: Warn
+) -> Captured:
+    """Run the model over the tokens and keep what the study needs.
+
+    tokens: (sequences, length); the first settings.sequences are probed, the first
+    settings.loss_sequences scored. progress(n) is called after every n sequences, warn(text)
+    when the batch size is halved. Raises OutOfMemoryError if a single sequence does not fit and
+    ValueError if a token is outside the vocabulary or the result is not finite.
+    """
+    kind, config = family(model.config.model_type), model.config.to_dict()
+    sizes = kind.architecture(config)
+    if tokens.max(initial=0) >= sizes.vocabulary:
+        raise ValueError(
+            f"token {tokens.max()} is outside the model's vocabulary of {sizes.vocabulary}; the "
+            f"corpus was made with another tokenizer (see `corpus`)"
+        )
+    run = _Run(model, kind, settings, probed(settings.position, tokens.shape[1]))
+    with torch.inference_mode():
+        batch_size, start = settings.batch_size, 0
+        total = max(settings.sequences, settings.loss_sequences)
+        while start < total:
+            rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
+            try:
+                run.batch(rows.to(model.device), start)
+            except RuntimeError as error:
+                batch_size = _smaller(batch_size, tokens.shape[1], error, warn)
+                continue
+            start += len(rows)
+            progress(len(rows))
+    return Captured(run.result())
+
+
+class _Run:
+    """One pass over the tokens: the layers' maps, and what has been captured so far."""
+
+    def __init__(
+        self, model: nn.Module, kind: Family, settings: Extraction, positions: Tensor
+    ) -> None:
+        self.model: Any = model
+        self.settings = settings
+        self.positions = positions.to(model.device)
+        base, config = self.model.base_model, self.model.config.to_dict()
+        weights = dict(base.named_parameters())
+        layers = range(kind.architecture(config).layers)
+        self.maps = [_AttentionMaps(kind.attention(weights, config, i)) for i in layers]
+        self.value_modules = [base.get_submodule(kind.value_module(i)) for i in layers]
+        self.mlp_modules = [base.get_submodule(kind.mlp_out_module(i)) for i in layers]
+        self.done: dict[str, list[Tensor]] = {
+            "attention_ov": [],
+            "attention_ov_heads": [],
+            "mlp_out": [],
+        }
+        self.losses: list[Tensor] = []
+
+    def batch(self, rows: Tensor, start: int) -> None:
+        """Run one batch; nothing of it is kept if it fails."""
+        wanted = max(0, min(self.settings.sequences - start, len(rows)))
+        scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
+        with self._hooks(wanted) as (inputs, outputs):
+            hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
+        new = {
+            "attention_ov": [m.whole(x) for m, x in zip(self.maps, inputs, strict=True)],
+            "attention_ov_heads": [m.heads(x) for m, x in zip(self.maps, inputs, strict=True)],
+            "mlp_out": [x.float() for x in outputs],
+        }
+        if scored:
+            losses = sequence_losses(
+                self.model.get_output_embeddings(), hidden[:scored], rows[:scored]
+            ).cpu()
+            self.losses.append(losses)
+        for name, layers in new.items():
+            if wanted:
+                self.done[name].append(torch.stack(layers).cpu())
+
+    @contextmanager
+    def _hooks(self, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Collect, for the first `wanted` rows, inputs of W_V and outputs of the MLPs."""
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+
+        def keep(into: list[Tensor], x: Tensor) -> None:
+            into.append(x[:wanted].index_select(1, self.positions).flatten(0, 1))
+
+        handles = [
+            m.register_forward_pre_hook(lambda _, args: keep(inputs, args[0]))
+            for m in self.value_modules
+        ] + [
+            m.register_forward_hook(lambda _, __, output: keep(outputs, output))
+            for m in self.mlp_modules
+        ]
+        try:
+            yield inputs, outputs
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def result(self) -> dict[str, npt.NDArray[Any]]:
+        """All batches joined along the rows."""
+        arrays = {
+            name: np.asarray(torch.cat(batches, dim=-2).numpy())
+            for name, batches in self.done.items()
+        }
+        if self.losses:
+            arrays["held_out_loss"] = np.asarray(torch.cat(self.losses).double().numpy())
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(
+                    f"{name} holds values that are NaN or infinite; with bfloat16 or float16 "
+                    f"weights try `extraction.dtype: float32`"
+                )
+        return arrays
+
+
+class _AttentionMaps:
+    """The OV circuit of one layer as applied to the probed token, not attention-weighted."""
+
+    def __init__(self, attention: Attention) -> None:
+        self.value = attention.value.float()
+        self.bias = None if attention.value_bias is None else attention.value_bias.float()
+        self.output = attention.output.float()
+        # activations times R' have the same Gram matrix as activations times W_O'
+        r = torch.linalg.qr(self.output.double(), mode="r").R
+        self.gram_root = r.float()
+
+    def values(self, x: Tensor) -> Tensor:
+        """W_V^h LN(x) + b_V^h: (rows, d_model) -> (heads, rows, d_head)."""
+        projected = torch.einsum("nd,hkd->hnk", x.float(), self.value)
+        return projected if self.bias is None else projected + self.bias[:, None]
+
+    def heads(self, x: Tensor) -> Tensor:
+        """Each head's term in its own coordinates, (heads, rows, d_head)."""
+        return torch.einsum("hnk,hjk->hnj", self.values(x), self.gram_root)
+
+    def terms(self, x: Tensor) -> Tensor:
+        """Each head's term W_O^h (W_V^h LN(x) + b_V^h), (heads, rows, d_model)."""
+        return torch.einsum("hnk,hdk->hnd", self.values(x), self.output)
+
+    def whole(self, x: Tensor) -> Tensor:
+        """The sum over heads, (rows, d_model)."""
+        return torch.einsum("hnk,hdk->nd", self.values(x), self.output)
+
+
+def sequence_losses(head: nn.Module, hidden: Tensor, rows: Tensor) -> Tensor:
+    """Mean next-token loss of every sequence in nats, (sequences,), float64.
+
+    hidden: (sequences, length, d_model), rows: (sequences, length). The logits of a few
+    sequences at a time are held; the log-softmax is taken in float32.
+    """
+    vocabulary = int(head.weight.shape[0])  # type: ignore[arg-type, union-attr, index]
+    step = max(1, LOGITS_PER_CHUNK // (vocabulary * rows.shape[1]))
+    losses = []
+    for begin in range(0, len(rows), step):
+        chunk = slice(begin, begin + step)
+        logits = head(hidden[chunk, :-1]).float()
+        loss = nn.functional.cross_entropy(
+            logits.flatten(0, 1), rows[chunk, 1:].flatten(), reduction="none"
+        )
+        losses.append(loss.view(len(logits), -1).double().mean(dim=1))
+    return torch.cat(losses)
+
+
+def _smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:
+    """Half the batch size if `error` is a lack of memory; otherwise the error goes on."""
+    out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)
+    if not out_of_memory:
+        raise error
+    if batch_size == 1:
+        raise OutOfMemoryError(
+            f"one sequence of {length} tokens does not fit in memory; shorten `corpus.length`, "
+            f"use `extraction.dtype: bfloat16`, or a device with more memory"
+        ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    warn(f"out of memory with {batch_size} sequences at a time; going on with {batch_size // 2}")
+    return batch_size // 2

@@ -1,0 +1,40 @@
+"""Files that are whole or not there: written under another name, synced, renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` if the block ends well.
+
+    What earlier, killed writers of the same file left behind is removed, so that a study's folder
+    holds results only. The block writes and closes the file; it is flushed to disk here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
+        stale.unlink(missing_ok=True)
+    partial = path.parent / f".{path.stem}.{os.getpid()}.partial{path.suffix}"
+    try:
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,41 @@
+"""Where checkpoints come from, one file per source, found by its name in the config.
+
+A source file has two functions, both quick and without torch, because planning calls them:
+`steps(model)`, the steps that exist, ascending, or None if only looking can tell; and
+`folder(model, step, study)`, the folder of a checkpoint in Hugging Face format.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from tending import found
+
+Model = Mapping[str, Any]
+
+
+class Source(Protocol):
+    """What a source file defines."""
+
+    def steps(self, model: Model) -> list[int]:
+        """The steps of which this model has a checkpoint, ascending."""
+
+    def folder(self, model: Model, step: int, study: str) -> Path:
+        """The folder of one checkpoint."""
+
+    def files(self, model: Model, step: int, study: str) -> list[str]:
+        """Files whose change makes the checkpoint another one, for Snakemake to watch."""
+
+    def revision(self, model: Model, step: int) -> str:
+        """Name of the checkpoint at its source."""
+
+    def total_steps(self, model: Model, asked: list[int]) -> int:
+        """Length of the training in steps, of which a step is a fraction."""
+
+    def context(self, model: Model, step: int) -> int:
+        """The longest sequence the model can read, in tokens."""
+
+
+def source(name: str) -> Source:
+    """The source called `name`; ValueError with the known ones otherwise."""
+    return cast(Source, found.load("tending.checkpoints", name, "model source"))

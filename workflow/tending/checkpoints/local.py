@@ -1,0 +1,59 @@
+"""Checkpoints in folders of this machine, named by a pattern with `{step}`."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from tending.checkpoints import Model
+from tending.families import family
+from tending.weights import read_config
+
+_WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
+
+
+def steps(model: Model) -> list[int]:
+    """Steps whose folder exists, found by listing the pattern's parent folders."""
+    return _existing(str(model["path"]))
+
+
+@cache
+def _existing(pattern: str) -> list[int]:
+    wanted = re.compile(re.escape(pattern).replace(r"\{step\}", r"(\d+)", 1))
+    anchor, _, rest = pattern.partition("{step}")
+    parent, stem = (anchor, "") if anchor.endswith("/") else ("", anchor)
+    root = Path(parent) if parent else Path(anchor).parent
+    glob = f"{Path(stem).name}*{rest}" if stem else f"*{rest}"
+    candidates = (wanted.fullmatch(str(path)) for path in root.glob(glob) if path.is_dir())
+    # `step007` is not the folder of step 7: the pattern writes numbers without padding.
+    return sorted(
+        int(match[1])
+        for match in candidates
+        if match and pattern.format(step=int(match[1])) == match[0]
+    )
+
+
+def folder(model: Model, step: int, study: str) -> Path:
+    """The pattern with the step filled in."""
+    return Path(str(model["path"]).format(step=step))
+
+
+def files(model: Model, step: int, study: str) -> list[str]:
+    """The config and weight files that are there; the inspection says what is missing."""
+    there = folder(model, step, study)
+    return sorted(str(p) for pattern in _WATCHED for p in there.glob(pattern))
+
+
+def revision(model: Model, step: int) -> str:
+    """The folder, as the user wrote it."""
+    return str(folder(model, step, ""))
+
+
+def total_steps(model: Model, asked: list[int]) -> int:
+    """`training_steps` of the model, or else its largest step in the study."""
+    return int(model.get("training_steps") or max(asked))
+
+
+def context(model: Model, step: int) -> int:
+    """From config.json, read where it lies."""
+    config = read_config(folder(model, step, ""))
+    return family(str(config["model_type"])).architecture(config).context

@@ -1,0 +1,73 @@
+"""Models that the workflow trains itself: recipes and their checkpoint schedule."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tending import paths
+from tending.checkpoints import Model
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training depends on besides the corpus.
+
+    Widths in units, learning_rate at its peak, batch in sequences of sequence_length tokens,
+    steps in updates; a checkpoint is kept at 0, 1, 2, 4, ..., 512 and every save_every updates.
+    """
+
+    d_model: int
+    layers: int
+    heads: int
+    learning_rate: float
+    steps: int
+    batch: int
+    sequence_length: int
+    save_every: int
+    seed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+        return asdict(self)
+
+
+def recipe(model: Model) -> Recipe:
+    """The recipe of a model in the config."""
+    return Recipe(**model["recipe"])
+
+
+def schedule(recipe: Recipe) -> list[int]:
+    """Steps at which a training stores a checkpoint, ascending; Pythia's kind of schedule."""
+    doubling = [0, *(2**k for k in range(10))]
+    regular = range(0, recipe.steps + 1, recipe.save_every)
+    return sorted({*(s for s in doubling if s <= recipe.steps), *regular, recipe.steps})
+
+
+def steps(model: Model) -> list[int]:
+    """All steps on the schedule, whether the study asks for them or not."""
+    return schedule(recipe(model))
+
+
+def folder(model: Model, step: int, study: str) -> Path:
+    """The folder the training writes this step to."""
+    return Path(paths.TRAINED_CHECKPOINT.format(study=study, model=model["name"], step=step))
+
+
+def files(model: Model, step: int, study: str) -> list[str]:
+    """The manifest, written when the training is complete."""
+    return [paths.TRAINING_MANIFEST.format(study=study, model=model["name"])]
+
+
+def revision(model: Model, step: int) -> str:
+    """The step's folder name."""
+    return f"step{step}"
+
+
+def total_steps(model: Model, asked: list[int]) -> int:
+    """The recipe's steps."""
+    return recipe(model).steps
+
+
+def context(model: Model, step: int) -> int:
+    """The length the model is trained on."""
+    return recipe(model).sequence_length

@@ -1,0 +1,48 @@
+"""Scores of one checkpoint's activations against the reference's, for every layer and head."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
+
+Warn = Callable[[str], None]
+
+
+class Source(Protocol):
+    """Activations whose matrices are read one at a time."""
+
+    shapes: dict[str, tuple[int, ...]]
+
+    def matrix(self, name: str, index: tuple[int, ...]) -> Array:
+        """The (rows, width) matrix of a component at (layer,) or (layer, head)."""
+
+
+def compare(
+    here: Source, there: Source, components: list[str], metrics: dict[str, Similarity], warn: Warn
+) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
+    """metric -> component -> scores, (layers,) or (layers, heads).
+
+    A score that is not defined, as for a head that gives the same output for every sequence, is
+    NaN, and warn(text) names it. Raises ValueError if the shapes differ.
+    """
+    scores: dict[str, dict[str, npt.NDArray[np.float64]]] = {name: {} for name in metrics}
+    for component in components:
+        if here.shapes[component] != there.shapes[component]:
+            raise ValueError(
+                f"{component}: shape {here.shapes[component]} here, {there.shapes[component]} at "
+                f"the reference; extract both with the same corpus and model (see `corpus`)"
+            )
+        outer = here.shapes[component][:-2]
+        for name in metrics:
+            scores[name][component] = np.full(outer, np.nan)
+        for index in np.ndindex(*outer):
+            x, y = here.matrix(component, index), there.matrix(component, index)
+            for name, metric in metrics.items():
+                try:
+                    scores[name][component][index] = metric.compare(x, y)
+                except UndefinedSimilarityError as error:
+                    warn(f"{name} of {component} {index} is not defined: {error}")
+    return scores

@@ -1,0 +1,128 @@
+"""What a config must satisfy beyond its schema: relations between keys, names, files."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tending import found
+from tending.checkpoints import source
+
+Config = Mapping[str, Any]
+Model = Mapping[str, Any]
+
+SIMILARITY = "tending.metrics.similarity"
+SPECTRUM = "tending.metrics.spectrum"
+FIGURES = "tending.figures"
+
+
+class ConfigError(ValueError):
+    """A study that cannot be run as it is written; the message lists everything found."""
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError listing every problem of a config that its schema accepted."""
+    problems = [*_names(config), *_models(config), *_corpus(config)]
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
+
+
+def steps(config: Config, model: Model) -> list[int]:
+    """The steps asked for: the model's own, or the study's."""
+    return list(model.get("steps") or config.get("steps", []))
+
+
+def reference(config: Config, model: Model) -> int:
+    """The step that the others are compared with; `last` is the largest asked for."""
+    wanted = config["reference"]
+    return max(steps(config, model)) if wanted == "last" else int(wanted)
+
+
+def _names(config: Config) -> Iterator[str]:
+    kinds = {"similarity": SIMILARITY, "spectrum": SPECTRUM, "figures": FIGURES}
+    for key, package in kinds.items():
+        kind = "figure" if key == "figures" else f"{key} metric"
+        for name in config.get(key) or []:
+            try:
+                found.require(package, name, kind)
+            except ValueError as error:
+                yield f"{key}: {error}"
+
+
+def _models(config: Config) -> Iterator[str]:
+    counts = Counter(model["name"] for model in config["models"])
+    for name, count in counts.items():
+        if count > 1:
+            yield f"models: the name {name!r} is used {count} times; give each model its own"
+    for model in config["models"]:
+        misplaced = list(_misplaced(model))
+        for problem in misplaced or _steps(config, model):
+            yield f"models: {model['name']}: {problem}"
+
+
+NEEDS = {"trained": "recipe", "local": "path"}
+ALLOWED = {"trained": {"recipe"}, "local": {"path", "training_steps"}}
+
+
+def _misplaced(model: Model) -> Iterator[str]:
+    kind = model["source"]
+    if NEEDS[kind] not in model:
+        yield f"a model of the source {kind} needs `{NEEDS[kind]}`"
+    for key in sorted(set(model) - ALLOWED[kind] - {"name", "source", "steps"}):
+        yield f"`{key}` means nothing for the source {kind}; remove it or set another source"
+
+
+def _steps(config: Config, model: Model) -> Iterator[str]:
+    asked = steps(config, model)
+    if not asked:
+        yield "no steps; give the study or the model a list `steps`"
+        return
+    if asked != sorted(asked):
+        yield f"steps must ascend, found {asked[_first_descent(asked)]} after a larger one"
+        return
+    existing = source(model["source"]).steps(model)
+    for step in asked:
+        if step not in existing:
+            yield f"step {step} does not exist; {_nearest(step, existing, model)}"
+    wanted = config["reference"]
+    if wanted != "last" and wanted not in asked:
+        yield f"the reference step {wanted} is not among its steps; add it to them"
+    if model["source"] == "trained" and model["recipe"]["d_model"] % model["recipe"]["heads"]:
+        yield (
+            f"recipe: d_model {model['recipe']['d_model']} is not a multiple of "
+            f"heads {model['recipe']['heads']}"
+        )
+
+
+def _first_descent(asked: list[int]) -> int:
+    return next(i for i in range(1, len(asked)) if asked[i] < asked[i - 1])
+
+
+def _nearest(step: int, existing: list[int], model: Model) -> str:
+    if not existing:
+        return f"nothing matches {model.get('path')!r}; check the path and its {{step}} pattern"
+    nearest = sorted(sorted(existing, key=lambda s: (abs(s - step), s))[:4])
+    return f"the nearest that do are {', '.join(map(str, nearest))}"
+
+
+def _corpus(config: Config) -> Iterator[str]:
+    corpus = config["corpus"]
+    path = corpus.get("path")
+    if corpus["source"] in ("text", "tokens"):
+        if path is None:
+            yield f"corpus: source {corpus['source']} needs a `path`"
+        elif not Path(path).exists():
+            yield f"corpus: {path} does not exist"
+    trained = [m["name"] for m in config["models"] if m["source"] == "trained"]
+    others = [m["name"] for m in config["models"] if m["source"] != "trained"]
+    if corpus["source"] == "embedded" and others:
+        yield (
+            f"corpus: the embedded corpus has its own tokenizer, which {others[0]} was not "
+            f"trained with; use the source text or tokens"
+        )
+    if trained and others:
+        yield (
+            f"models: {trained[0]} is trained with the embedded tokenizer, {others[0]} is not; "
+            f"one study probes all its models with the same tokens, so make two studies"
+        )

@@ -1,0 +1,108 @@
+"""Technical English that is on every machine: the docstrings of the pinned scientific packages.
+
+Nothing is downloaded and no text is kept in the project. The same package versions give the
+same corpus, whose hash is recorded. One document is the prose of one source file; whole files
+are held out. Near-duplicates on both sides of the split are possible, because packages quote
+each other.
+"""
+
+import hashlib
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from tending.corpus import CorpusError, Tokens, joined, windows
+
+PACKAGES = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sympy", "torch", "transformers")
+END_OF_TEXT = "<|endoftext|>"
+VOCABULARY = 1024
+HELD_OUT_SHARE = 0.05  # of the characters
+
+_STRING = re.compile(r'("""|\'\'\')(.*?)\1', re.DOTALL)
+_CODE = (">>>", "::", "```", "---")
+
+
+def documents() -> dict[str, str]:
+    """Prose by source file (package/path.py), in sorted order, paragraphs a line each."""
+    seen: set[str] = set()
+    prose: dict[str, str] = {}
+    for package in PACKAGES:
+        folder = _package_folder(package)
+        for file in sorted(folder.rglob("*.py"), key=lambda p: p.relative_to(folder).as_posix()):
+            fresh = [p for p in paragraphs(file.read_text("utf-8", "ignore")) if p not in seen]
+            fresh = list(dict.fromkeys(fresh))
+            seen.update(fresh)
+            if fresh:
+                prose[f"{package}/{file.relative_to(folder).as_posix()}"] = "\n".join(fresh)
+    return prose
+
+
+def paragraphs(source: str) -> list[str]:
+    """Prose paragraphs of all triple-quoted strings in a Python source, white space folded."""
+    found = []
+    for _, text in _STRING.findall(source):
+        for block in re.split(r"\n\s*\n", text):
+            if not any(mark in block for mark in _CODE):
+                paragraph = " ".join(block.split())
+                if _is_prose(paragraph):
+                    found.append(paragraph)
+    return found
+
+
+def _is_prose(paragraph: str) -> bool:
+    if len(paragraph) < 80 or paragraph[-1] not in ".:!?)" or paragraph.count(" ") < 11:
+        return False
+    letters = sum(c.isalpha() or c == " " for c in paragraph)
+    return letters >= 0.88 * len(paragraph)
+
+
+def split(prose: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Training and held-out documents; files are held out by a hash of their name.
+
+    A new file in a package then moves no other file across the split.
+    """
+    budget = HELD_OUT_SHARE * sum(map(len, prose.values()))
+    held_out: set[str] = set()
+    for name in sorted(prose, key=lambda n: hashlib.sha256(n.encode()).digest()):
+        if budget <= 0:
+            break
+        held_out.add(name)
+        budget -= len(prose[name])
+    train = [text for name, text in prose.items() if name not in held_out]
+    return train, [text for name, text in prose.items() if name in held_out]
+
+
+def train_tokenizer(texts: list[str]) -> Tokenizer:
+    """Byte-level BPE of VOCABULARY entries, trained on `texts`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: list[str]) -> Tokens:
+    """One stream of tokens, documents separated by END_OF_TEXT."""
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    return joined(encoded, tokenizer.token_to_id(END_OF_TEXT))
+
+
+def probe(held_out: np.ndarray, sequences: int, length: int, seed: int) -> Tokens:
+    """Probe sequences from the held-out stream, (sequences, length)."""
+    return windows(held_out, length, sequences, seed)
+
+
+def _package_folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise CorpusError(f"package {package!r} is not installed; run `make run` to install it")
+    return Path(spec.submodule_search_locations[0])

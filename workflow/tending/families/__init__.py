@@ -1,0 +1,70 @@
+"""Model families, one file each, named as the checkpoint's `model_type`.
+
+A family file says which weights are which and in what layout; it holds no mathematics. It has
+the functions of `Family` at its top level. Arrays may be NumPy's or torch's: only slicing and
+reshaping is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from tending import found
+
+Config = Mapping[str, Any]
+Weights = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a model. d_head is one head's width, context the longest sequence in tokens."""
+
+    layers: int
+    d_model: int
+    heads: int
+    d_head: int
+    vocabulary: int
+    context: int
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Value and output maps of one layer, split into heads.
+
+    value: (heads, d_head, d_model); value_bias: (heads, d_head) or None;
+    output: (heads, d_model, d_head); output_bias: (d_model,) or None.
+    """
+
+    value: Any
+    value_bias: Any | None
+    output: Any
+    output_bias: Any | None
+
+
+class Family(Protocol):
+    """What a family file defines. Weight and module names are relative to the base model."""
+
+    PREFIX: str  # of the base model's weights in a causal-LM checkpoint, e.g. "gpt_neox."
+
+    def architecture(self, config: Config) -> Architecture:
+        """Sizes from the checkpoint's config.json."""
+
+    def shapes(self, config: Config) -> dict[str, tuple[int, ...]]:
+        """Shape of every weight that a checkpoint with this config must hold."""
+
+    def value_module(self, layer: int) -> str:
+        """The module that holds W_V; its input is LN(x)."""
+
+    def mlp_out_module(self, layer: int) -> str:
+        """The MLP's down-projection; its output is the `mlp_out` activation."""
+
+    def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
+        """Value and output maps of `layer`, split into heads."""
+
+    def mlp_out(self, weights: Weights, layer: int) -> Any:
+        """The down-projection's matrix, (d_model, d_mlp)."""
+
+
+def family(model_type: str) -> Family:
+    """The family of a checkpoint's `model_type`; ValueError with the known ones otherwise."""
+    return cast(Family, found.load("tending.families", model_type, "model family"))

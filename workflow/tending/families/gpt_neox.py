@@ -1,0 +1,81 @@
+"""GPT-NeoX: Pythia, PolyPythias, and the suites that this workflow trains."""
+
+from tending.families import Architecture, Attention, Config, Weights
+
+PREFIX = "gpt_neox."
+
+
+def architecture(config: Config) -> Architecture:
+    """Sizes from config.json."""
+    d_model, heads = config["hidden_size"], config["num_attention_heads"]
+    return Architecture(
+        layers=config["num_hidden_layers"],
+        d_model=d_model,
+        heads=heads,
+        d_head=d_model // heads,
+        vocabulary=config["vocab_size"],
+        context=config["max_position_embeddings"],
+    )
+
+
+def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight; the buffers of old checkpoints (masks, rotary) are not weights."""
+    sizes = architecture(config)
+    d, mlp = sizes.d_model, config["intermediate_size"]
+    layer: dict[str, tuple[int, ...]] = {
+        "input_layernorm.weight": (d,),
+        "input_layernorm.bias": (d,),
+        "post_attention_layernorm.weight": (d,),
+        "post_attention_layernorm.bias": (d,),
+        "attention.query_key_value.weight": (3 * d, d),
+        "attention.dense.weight": (d, d),
+        "mlp.dense_h_to_4h.weight": (mlp, d),
+        "mlp.dense_h_to_4h.bias": (mlp,),
+        "mlp.dense_4h_to_h.weight": (d, mlp),
+        "mlp.dense_4h_to_h.bias": (d,),
+    }
+    if config.get("attention_bias", True):
+        layer["attention.query_key_value.bias"] = (3 * d,)
+        layer["attention.dense.bias"] = (d,)
+    return {
+        "embed_in.weight": (sizes.vocabulary, d),
+        "final_layer_norm.weight": (d,),
+        "final_layer_norm.bias": (d,),
+        **{f"layers.{i}.{name}": s for i in range(sizes.layers) for name, s in layer.items()},
+    }
+
+
+def value_module(layer: int) -> str:
+    """Query, key and value come from one fused projection of LN(x)."""
+    return f"layers.{layer}.attention.query_key_value"
+
+
+def mlp_out_module(layer: int) -> str:
+    """The down-projection."""
+    return f"layers.{layer}.mlp.dense_4h_to_h"
+
+
+def attention(weights: Weights, config: Config, layer: int) -> Attention:
+    """Value and output maps, split into heads.
+
+    The fused projection's rows are [head, (query, key, value), d_head]: each head's value rows
+    follow its own query and key rows. Cutting the matrix into thirds has the same shapes and
+    mixes queries, keys and values of the last heads.
+    """
+    sizes = architecture(config)
+    heads, d_head, d = sizes.heads, sizes.d_head, sizes.d_model
+    block = f"layers.{layer}.attention"
+    fused_bias = weights.get(f"{block}.query_key_value.bias")
+    fused = weights[f"{block}.query_key_value.weight"].reshape(heads, 3, d_head, d)
+    output = weights[f"{block}.dense.weight"].reshape(d, heads, d_head)
+    return Attention(
+        value=fused[:, 2],
+        value_bias=None if fused_bias is None else fused_bias.reshape(heads, 3, d_head)[:, 2],
+        output=output.swapaxes(0, 1),
+        output_bias=weights.get(f"{block}.dense.bias"),
+    )
+
+
+def mlp_out(weights: Weights, layer: int) -> object:
+    """The down-projection's matrix, (d_model, d_mlp)."""
+    return weights[f"layers.{layer}.mlp.dense_4h_to_h.weight"]

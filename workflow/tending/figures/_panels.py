@@ -1,0 +1,138 @@
+"""Axes and marks that several figures share."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from tending.figures import _select as select
+from tending.figures._style import FAINT, PAGE_HEIGHT, TWO_COLUMNS, Look, depth_colours
+
+Grid = list[list[Axes]]
+STEP_LABEL = "training step"
+
+
+def grid(
+    rows: int, columns: int, row_height: float, extra: float, width: float = TWO_COLUMNS, **kw: Any
+) -> tuple[Figure, Grid]:
+    """A figure of rows x columns axes; rows shrink rather than run over the page.
+
+    row_height, extra (legend and labels), width: inches.
+    """
+    height = min(rows * row_height + extra, PAGE_HEIGHT)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, **kw)]
+
+
+def step_axis(ax: Axes, steps: Sequence[int], *, label: bool = True) -> None:
+    """A symmetric logarithmic axis (linear below 1) with 0 and the decades as ticks."""
+    first, last = min(steps), max(steps)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.5)
+    ticks = [0, *(10**k for k in range(12))]
+    ticks = [t for t in ticks if first <= t <= last]
+    minor = [m * 10**k for k in range(12) for m in range(2, 10)]
+    if len(ticks) < 2:
+        ticks, minor = sorted({first, last}), []
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(FixedLocator([m for m in minor if first <= m <= last]))
+    ax.xaxis.set_major_formatter(FuncFormatter(_step))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(-0.15 if first == 0 else first / 1.15, max(last, 1) * 1.2)
+    if label:
+        ax.set_xlabel(STEP_LABEL)
+
+
+def _step(value: float, _: object = None) -> str:
+    power = math.log10(value) if value >= 1000 else 0.5
+    return rf"$10^{{{power:.0f}}}$" if power.is_integer() else f"{value:.0f}"
+
+
+def score_limits(values: pd.Series) -> tuple[float, float]:
+    """Limits of an axis of scores: from 0, or from below it if a score is negative, to 1."""
+    lowest = float(values.min())
+    return (1.08 * lowest if lowest < 0 else 0.0), 1.02
+
+
+def medians(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
+    """Median over the rows of each model and step, with a band from quartile to quartile."""
+    for i, (model, style) in enumerate(looks.items()):
+        spread = select.quartiles(rows[rows["model"] == model])
+        if spread.empty:
+            continue
+        at = spread.index.to_numpy(dtype=float)
+        lower, upper = spread["lower"].to_numpy(), spread["upper"].to_numpy()
+        ax.fill_between(at, lower, upper, color=style.colour, alpha=0.15, linewidth=0)
+        ax.plot(
+            at,
+            spread["median"].to_numpy(),
+            color=style.colour,
+            linestyle=style.dashes,
+            marker=style.marker,
+            # many checkpoints: marks at even distances, those of the models beside each other
+            markevery=1 if len(at) <= 16 else (0.02 * i, 0.1),
+            label=model,
+        )
+
+
+def model_legend(figure: Figure, looks: dict[str, Look], title: str, **marks: Any) -> None:
+    """A legend of the models below the axes; `marks` are further properties of the keys."""
+    keys = [
+        Line2D([], [], **{"color": s.colour, "linestyle": s.dashes, "marker": s.marker, **marks})
+        for s in looks.values()
+    ]
+    place_legend(figure, keys, list(looks), title)
+
+
+def place_legend(figure: Figure, keys: Sequence[Line2D], labels: list[str], title: str) -> None:
+    """A legend below the axes in as few rows of about equal length as the width allows."""
+    fitting = max(1, int(15 * figure.get_figwidth()) // (max(map(len, labels)) + 8))
+    rows = math.ceil(len(labels) / fitting)
+    columns = math.ceil(len(labels) / rows)
+    figure.legend(keys, labels, loc="outside lower center", ncols=columns, title=title)
+
+
+def depth_bar(figure: Figure, axes: Grid) -> None:
+    """The colour bar of relative depth, to the right of all axes."""
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), depth_colours()),
+        ax=[ax for row in axes for ax in row],
+        ticks=[0, 0.5, 1],
+        label="relative depth (0: first layer, 1: last layer)",
+        fraction=0.03,
+        pad=0.01,
+        aspect=40,
+    )
+    bar.outline.set_visible(False)
+
+
+def category_axis(ax: Axes, steps: Sequence[int], most: int = 16) -> None:
+    """Steps as equally wide columns 0, 1, 2, ...; at most about `most` of them labelled."""
+    every = math.ceil(len(steps) / most)
+    shown = list(range(0, len(steps), every))
+    if shown[-1] != len(steps) - 1:
+        # the last label matters most; it replaces a neighbour it would run into
+        shown = [i for i in shown if len(steps) - 1 - i >= every] + [len(steps) - 1]
+    ax.set_xticks(shown, [f"{steps[i]}" for i in shown], rotation=90)
+    ax.set_xlabel(STEP_LABEL)
+
+
+def outer_labels(axes: Grid, table: pd.DataFrame) -> None:
+    """Label the steps of the lowest axes only, where all models have the same steps."""
+    steps = {tuple(select.steps(own)) for _, own in table.groupby("model")}
+    for row in axes[:-1] if len(steps) == 1 else []:
+        for ax in row:
+            ax.set_xlabel("")
+            ax.tick_params(labelbottom=False)
+
+
+def zero_line(ax: Axes) -> None:
+    """A faint line at 0 where scores can be negative."""
+    if ax.get_ylim()[0] < 0:
+        ax.axhline(0, color=FAINT, linewidth=0.5, zorder=0)

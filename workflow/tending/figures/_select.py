@@ -1,0 +1,121 @@
+"""The rows of the tidy tables that figures and the summary show."""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from tending.figures import Options
+
+COMPONENTS = ("attention_ov", "mlp_out")
+_LABELS = {"attention_ov": "Attention OV", "mlp_out": "MLP output"}
+
+
+def correct(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Rows of one quantity by its correct definition; integers where the table has no NA."""
+    kept = table[(table["definition"] == "correct") & (table["quantity"] == quantity)].copy()
+    for column in ("value", "low", "high", "progress"):
+        kept[column] = pd.to_numeric(kept[column]).astype("float64")
+    return kept
+
+
+def by_layer(
+    table: pd.DataFrame, quantity: str, component: str, *, heads: bool = False
+) -> pd.DataFrame:
+    """Rows of `quantity`, one per layer (or, with `heads`, one per head of a layer)."""
+    kept = correct(table, quantity)
+    head = kept["head"].notna() if heads else kept["head"].isna()
+    kept = kept[(kept["component"] == component) & kept["layer"].notna() & head]
+    whole = {c: "int64" for c in ("layer", "step") if kept[c].notna().all()}
+    return kept.astype(whole)
+
+
+def of_model(table: pd.DataFrame, quantity: str, component: str) -> pd.DataFrame:
+    """Rows of `quantity` that summarise all layers of a model, one per model."""
+    kept = correct(table, quantity)
+    return kept[(kept["component"] == component) & kept["layer"].isna()]
+
+
+def models(table: pd.DataFrame, options: Options) -> list[str]:
+    """Models of a table from the smallest to the largest; ties as in the config."""
+    sizes = table.drop_duplicates("model").set_index("model")["parameters"]
+    order = {name: i for i, name in enumerate(options.models)}
+    names = [str(name) for name in sizes.index]
+    return sorted(names, key=lambda m: (int(sizes[m]), order.get(m, len(order)), m))
+
+
+def components(table: pd.DataFrame, quantities: Iterable[str]) -> list[str]:
+    """Components for which any of `quantities` was measured, attention first.
+
+    Raises ValueError if there is none, naming what the table does have.
+    """
+    wanted = list(quantities)
+    kept = table[table["quantity"].isin(wanted) & table["layer"].notna()]
+    found = {str(c) for c in kept["component"].dropna().unique()}
+    if not found:
+        known = ", ".join(sorted(table["quantity"].astype(str).unique())) or "nothing"
+        raise ValueError(
+            f"nothing to draw: the table holds {known}, but the figure needs "
+            f"{' or '.join(wanted)}; check the metrics in the config"
+        )
+    return [c for c in COMPONENTS if c in found] + sorted(found.difference(COMPONENTS))
+
+
+def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lower quartile, median and upper quartile of `value` at each step (the index)."""
+    spread = rows.groupby("step")["value"].quantile(np.array([0.25, 0.5, 0.75])).unstack()
+    return spread.set_axis(["lower", "median", "upper"], axis="columns")
+
+
+def layer_by_step(rows: pd.DataFrame) -> pd.DataFrame:
+    """`value` of one model and component with layers as rows and steps as columns."""
+    return rows.pivot(index="layer", columns="step", values="value").sort_index()
+
+
+def without_reference(rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores without the reference step of each model, where they are 1 by construction."""
+    trivial = (rows["value"] - 1).abs().groupby([rows["model"], rows["step"]]).transform("max")
+    return rows[trivial > 1e-9]
+
+
+def layers(table: pd.DataFrame, model: str) -> int:
+    """Number of layers of `model` in a table."""
+    return int(table.loc[table["model"] == model, "layer"].dropna().nunique())
+
+
+def component_label(component: str) -> str:
+    """A component as a reader calls it."""
+    return _LABELS.get(component, component.replace("_", " "))
+
+
+def metric_label(metric: str) -> str:
+    """A similarity metric as a reader calls it: `cka_debiased` is `CKA (debiased)`."""
+    first, *rest = metric.split("_")
+    name = first.upper() if len(first) <= 5 else first.capitalize()
+    return f"{name} ({' '.join(rest)})" if rest else name
+
+
+def rank_label(metric: str) -> str:
+    """A rank metric as a reader calls it."""
+    return metric.replace("_", " ").capitalize()
+
+
+def probe_label(table: pd.DataFrame, options: Options) -> str:
+    """How many sequences the scores of a table come from, and where they were probed."""
+    counts = sorted({int(n) for n in table["n"].dropna()}) or [options.sequences]
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"n = {number} sequences, {options.position} position"
+
+
+def count(number: float) -> str:
+    """A number of parameters with three digits: 91.2 k, 1.06 M, 2.78 B."""
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
+
+
+def steps(rows: pd.DataFrame) -> Sequence[int]:
+    """Distinct steps, ascending."""
+    return cast("list[int]", sorted(int(s) for s in rows["step"].dropna().unique()))

@@ -1,0 +1,61 @@
+"""Things found by their name: metrics, families, sources and figures are one file each.
+
+The file's name is the name in the config and the value in the tables, so there is no list to
+keep. Nothing is imported until it is asked for: names and literal constants are read from the
+files themselves, which keeps planning a study free of torch and matplotlib.
+"""
+
+import ast
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+
+def names(package: str) -> list[str]:
+    """Names of the modules in `package` (a dotted name), sorted; underscores are private."""
+    return sorted(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_"))
+
+
+def require(package: str, name: str, kind: str) -> str:
+    """`name` if `package` has such a module; otherwise ValueError with the known names."""
+    known = names(package)
+    if name not in known:
+        place = "/".join(["workflow", *package.split("."), f"{name}.py"])
+        raise ValueError(
+            f"unknown {kind} {name!r}; available: {', '.join(known)} (a new one would be {place})"
+        )
+    return name
+
+
+def load(package: str, name: str, kind: str) -> ModuleType:
+    """Import the module `name` of `package`; ValueError with the known names if it has none."""
+    return importlib.import_module(f"{package}.{require(package, name, kind)}")
+
+
+def constant(module: str, name: str) -> object:
+    """The literal assigned to `name` at the top of `module`, read without importing it."""
+    for node in ast.parse(source(module).read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in node.targets
+        ):
+            return ast.literal_eval(node.value)
+    raise ValueError(f"{module} has no literal {name} at its top level")
+
+
+def source(module: str) -> Path:
+    """The file of `module`, found without importing it or (for a submodule) its siblings."""
+    package, _, leaf = module.rpartition(".")
+    if not package:
+        return _folder(module) / "__init__.py"
+    folder = _folder(package)
+    file = folder / f"{leaf}.py"
+    return file if file.exists() else folder / leaf / "__init__.py"
+
+
+def _folder(package: str) -> Path:
+    root, *rest = package.split(".")
+    spec = find_spec(root)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"no package named {root!r}")
+    return Path(spec.submodule_search_locations[0]).joinpath(*rest)

@@ -1,0 +1,95 @@
+"""What every job of the workflow does around its work: log, errors, threads, orphans."""
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+RUN_VARIABLE = "TENDING_RUN_PID"  # process id of the snakemake that started the job
+POLL_SECONDS = 0.5
+
+logger = logging.getLogger("tending")
+
+
+@contextmanager
+def running(log: str, threads: int) -> Iterator[None]:
+    """Run a job's work: everything printed goes to `log`, and errors end the process with 1.
+
+    An error that names its remedy (ValueError, MemoryError, OSError and the like) is logged as
+    one line, any other with its traceback. The job ends if the snakemake that started it does,
+    so that no orphan writes beside the next run.
+    """
+    # BLAS and torch take theirs from the environment that Snakemake sets for the job
+    os.environ.update(RAYON_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false")
+    _redirect(Path(log))
+    _end_with_run()
+    started = time.perf_counter()
+    try:
+        yield
+    except (ValueError, ArithmeticError, OSError, MemoryError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("%s", traceback.format_exc())
+        _leave()
+    except Exception:
+        logger.exception("this is a defect of tending; please report it with this log")
+        _leave()
+    logger.info("done in %.1f s", time.perf_counter() - started)
+
+
+@contextmanager
+def progress(total: int, unit: str, done: int = 0) -> Iterator[Callable[..., None]]:
+    """A progress bar in the job's log: call it with the number done and figures to show."""
+    with tqdm(
+        total=total, initial=done, unit=f" {unit}", mininterval=1.0, ascii=True, ncols=100
+    ) as bar:
+
+        def advance(number: int = 1, **figures: float) -> None:
+            if figures:
+                bar.set_postfix({k: f"{v:.3f}" for k, v in figures.items()}, refresh=False)
+            bar.update(number)
+
+        yield advance
+
+
+def _redirect(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.captureWarnings(True)
+
+
+def _end_with_run() -> None:
+    run = os.environ.get(RUN_VARIABLE)
+    if run is not None:
+        threading.Thread(target=_watch, args=(int(run),), daemon=True).start()
+
+
+def _watch(run: int) -> None:
+    while True:
+        try:
+            os.kill(run, 0)
+        except ProcessLookupError:
+            logger.error("the run that started this job is gone; ending, nothing was written")
+            os._exit(1)
+        time.sleep(POLL_SECONDS)
+
+
+def _leave() -> None:
+    """End the process: exceptions raised through Snakemake's script wrapper print it too."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Numbers computed from arrays: no files, no models."""

@@ -1,0 +1,84 @@
+"""Metrics of two activation matrices, one file each; the file's name is the metric's name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float64]
+
+
+class UndefinedSimilarityError(ValueError):
+    """The similarity of these representations has no value, e.g. because one is constant."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A similarity of two representations and the laws it obeys.
+
+    compare: (x, y), of shapes (sequences, d_x) and (sequences, d_y) -> float.
+    bounds: closed range of the values; None where it has no end.
+    invariant_to: changes of either side that leave the value as it is, among `rotation`,
+    `scaling` and `translation`.
+    """
+
+    compare: Callable[[Array, Array], float]
+    label: str
+    bounds: tuple[float | None, float | None]
+    invariant_to: frozenset[str]
+    symmetric: bool = True
+
+
+def centred(x: Array) -> Matrix:
+    """x in float64 with the mean of every column removed.
+
+    x: (sequences, d). Raises ValueError for another shape or values that are not finite, and
+    UndefinedSimilarityError if every sequence has the same activations.
+    """
+    if x.ndim != 2:
+        raise ValueError(f"expected a (sequences, d) matrix, got shape {x.shape}")
+    # A mean over float32 rows of a large common offset would lose the variation around it.
+    x = x.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError("activations must be finite; found NaN or infinity")
+    without_mean: Matrix = x - x.mean(axis=0)
+    rounding = np.finfo(np.float64).eps * np.sqrt(x.shape[0]) * np.linalg.norm(x)
+    if np.linalg.norm(without_mean) <= rounding:
+        raise UndefinedSimilarityError("the representation is constant over sequences")
+    return without_mean
+
+
+def paired(x: Array, y: Array, least: int) -> tuple[Matrix, Matrix]:
+    """Both sides centred; ValueError if the rows do not match or there are fewer than `least`."""
+    if x.shape[0] != y.shape[0]:
+        raise ValueError(
+            f"{x.shape[0]} sequences on one side, {y.shape[0]} on the other; "
+            f"row i of both must be the same sequence"
+        )
+    if x.shape[0] < least:
+        raise ValueError(f"{x.shape[0]} sequences; this similarity needs at least {least}")
+    return centred(x), centred(y)
+
+
+def gram_inner(x: Matrix, y: Matrix) -> float:
+    """<X X', Y Y'>_F, which is ||Y' X||_F^2, in whichever space has the smaller matrices.
+
+    x: (n, d_x), y: (n, d_y). Example space costs n^2 (d_x + d_y), feature space n d_x d_y.
+    """
+    if x.shape[0] < max(x.shape[1], y.shape[1]):
+        return example_space_inner(x, y)
+    return feature_space_inner(x, y)
+
+
+def example_space_inner(x: Matrix, y: Matrix) -> float:
+    """<X X', Y Y'>_F from the two n x n Gram matrices."""
+    return float(np.vdot(x @ x.T, y @ y.T))
+
+
+def feature_space_inner(x: Matrix, y: Matrix) -> float:
+    """||Y' X||_F^2 from the d_y x d_x cross product."""
+    cross = y.T @ x
+    return float(np.vdot(cross, cross))

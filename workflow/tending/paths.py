@@ -1,0 +1,47 @@
+"""Every path of a study, spelled once.
+
+Patterns are relative to the working directory and carry Snakemake's wildcards: `{study}`,
+`{model}` and `{step}`. Standard library only, so that planning a large study stays quick.
+"""
+
+from pathlib import PurePosixPath
+
+STUDY = "results/{study}"
+CONFIG = STUDY + "/config.json"
+
+EMBEDDED_CORPUS = STUDY + "/corpus/embedded.h5"
+EMBEDDED_TOKENIZER = STUDY + "/corpus/tokenizer.json"
+TOKENS = STUDY + "/corpus/tokens.h5"
+
+TRAINING = STUDY + "/training/{model}"
+TRAINING_MANIFEST = TRAINING + "/manifest.json"
+TRAINING_LOG = TRAINING + "/log.csv"
+TRAINED_CHECKPOINT = TRAINING + "/step{step}"
+
+CHECKPOINT = STUDY + "/checkpoints/{model}/step{step}.json"
+ACTIVATIONS = STUDY + "/activations/{model}/step{step}.h5"
+SPECTRA = STUDY + "/spectra/{model}/step{step}.h5"
+CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
+
+TABLE = STUDY + "/tables/{table}"
+TABLE_CSV = TABLE + ".csv"
+TABLE_PARQUET = TABLE + ".parquet"
+SUMMARY = STUDY + "/tables/summary.html"
+FIGURE_PDF = STUDY + "/figures/{figure}.pdf"
+FIGURE_PNG = STUDY + "/figures/{figure}.png"
+REPORT = STUDY + "/report.html"
+
+
+def log(product: str) -> str:
+    """The log file of the job that writes `product` (a pattern of this module)."""
+    return _beside(product, "logs", ".log")
+
+
+def benchmark(product: str) -> str:
+    """The benchmark file (wall time, memory, CPU load) of the job that writes `product`."""
+    return _beside(product, "benchmarks", ".tsv")
+
+
+def _beside(product: str, folder: str, suffix: str) -> str:
+    inner = PurePosixPath(product).relative_to(STUDY)
+    return str(PurePosixPath(STUDY) / folder / inner.with_suffix(suffix))

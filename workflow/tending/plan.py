@@ -1,0 +1,197 @@
+"""Which files a study consists of, and what each job of it is given.
+
+The rules ask the plan; it answers with plain paths and scalars, so that Snakemake reruns a job
+exactly when something it depends on has changed.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tending import config as study_config
+from tending import found, paths, provenance
+from tending.checkpoints import source
+
+Wildcards = Any  # Snakemake's, with .study, .model and .step
+TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
+
+
+class Plan:
+    """The files and settings of one study, from its checked config."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.study: str = config["study"]
+        self._models = {model["name"]: model for model in config["models"]}
+
+    # What exists in a study
+
+    def steps(self, model: str) -> list[int]:
+        """Steps of a model, ascending."""
+        return study_config.steps(self.config, self._models[model])
+
+    def per_checkpoint(self, pattern: str) -> list[str]:
+        """One path for every model and step of the study."""
+        return [
+            pattern.format(study=self.study, model=model, step=step)
+            for model in self._models
+            for step in self.steps(model)
+        ]
+
+    def trained(self, pattern: str) -> list[str]:
+        """One path for every model that the workflow trains."""
+        names = [name for name, m in self._models.items() if m["source"] == "trained"]
+        return [pattern.format(study=self.study, model=name) for name in names]
+
+    def figures(self) -> list[str]:
+        """Names of the figures to draw: those of the config that have something to show."""
+        wanted = self.config.get("figures") or found.names(study_config.FIGURES)
+        return [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
+
+    def tables_of(self, figure: str) -> list[str]:
+        """Names of the tables a figure is drawn from."""
+        tables = found.constant(f"{study_config.FIGURES}.{figure}", "TABLES")
+        assert isinstance(tables, tuple)
+        return list(tables)
+
+    def figure_text(self, figure: str, constant: str) -> str:
+        """A figure's TITLE or CATEGORY."""
+        return str(found.constant(f"{study_config.FIGURES}.{figure}", constant))
+
+    def table_files(self, tables: list[str] | tuple[str, ...]) -> list[str]:
+        """The Parquet files of the named tables."""
+        return [self.path(paths.TABLE_PARQUET, table=table) for table in tables]
+
+    def path(self, pattern: str, **wildcards: object) -> str:
+        """A pattern filled in for this study; wildcards that are left stay as they are."""
+        filled = pattern.replace("{study}", self.study)
+        for name, value in wildcards.items():
+            filled = filled.replace(f"{{{name}}}", str(value))
+        return filled
+
+    def report_files(self) -> list[str]:
+        """Everything the report shows."""
+        return [
+            self.path(paths.SUMMARY),
+            *(self.path(paths.FIGURE_PNG, figure=figure) for figure in self.figures()),
+            *(self.path(paths.TABLE_CSV, table=table) for table in TABLES),
+        ]
+
+    def captions(self) -> list[str]:
+        """Captions of everything the report shows, and its front page."""
+        names = ["workflow", "summary", *self.figures(), *(f"table_{table}" for table in TABLES)]
+        folder = Path(__file__).parents[1] / "report"
+        return [str(folder / f"{name}.rst") for name in names]
+
+    def figure_options(self) -> str:
+        """What figures and captions need to know of the config, as JSON with sorted keys."""
+        config = self.config
+        options = {
+            "study": self.study,
+            "metrics": config["similarity"],
+            "rank_metrics": config["spectrum"],
+            "thresholds": config["stabilisation"]["thresholds"],
+            "early": config["stabilisation"]["early"],
+            "sequences": config["corpus"]["sequences"],
+            "position": str(config["extraction"]["position"]),
+            "models": list(self._models),
+        }
+        return json.dumps(options, sort_keys=True)
+
+    def _empty_tables(self) -> set[str]:
+        empty = set() if self.trained("{model}") else {"training"}
+        return empty if self.config["held_out_loss"]["sequences"] else empty | {"loss"}
+
+    # What a job reads
+
+    def checkpoint_files(self, wildcards: Wildcards) -> list[str]:
+        """Files whose change makes a checkpoint another one."""
+        model = self._models[wildcards.model]
+        return source(model["source"]).files(model, int(wildcards.step), self.study)
+
+    def reference_activations(self, wildcards: Wildcards) -> str:
+        """Activations of the step that this model's steps are compared with."""
+        model = self._models[wildcards.model]
+        step = study_config.reference(self.config, model)
+        return paths.ACTIVATIONS.format(study=self.study, model=wildcards.model, step=step)
+
+    def corpus_files(self, wildcards: Wildcards) -> list[str]:
+        """Files the probe tokens are made of."""
+        corpus = self.config["corpus"]
+        if corpus["source"] == "embedded":
+            return [self.path(paths.EMBEDDED_CORPUS)]
+        if corpus["source"] == "tokens":
+            return [corpus["path"]]
+        from tending.corpus.text import files
+
+        return [str(file) for file in files(Path(corpus["path"]))]
+
+    def tokenizer_file(self, wildcards: Wildcards) -> list[str]:
+        """The tokenizer of a text corpus: the named one, or the first model's own."""
+        corpus = self.config["corpus"]
+        if corpus["source"] != "text":
+            return []
+        if corpus.get("tokenizer"):
+            named = corpus["tokenizer"]
+            return [named if named.endswith(".json") else f"{named}/tokenizer.json"]
+        model = self.config["models"][0]
+        if model["source"] == "trained":
+            return [self.path(paths.EMBEDDED_TOKENIZER)]
+        folder = source(model["source"]).folder(model, self.steps(model["name"])[-1], self.study)
+        return [str(folder / "tokenizer.json")]
+
+    # What a job is told
+
+    def checkpoint_folder(self, wildcards: Wildcards) -> str:
+        """Folder of a checkpoint in Hugging Face format."""
+        model = self._models[wildcards.model]
+        return str(source(model["source"]).folder(model, int(wildcards.step), self.study))
+
+    def revision(self, wildcards: Wildcards) -> str:
+        """Name of a checkpoint at its source."""
+        model = self._models[wildcards.model]
+        return source(model["source"]).revision(model, int(wildcards.step))
+
+    def recipe(self, wildcards: Wildcards) -> str:
+        """A trained model's recipe as JSON with sorted keys."""
+        return json.dumps(self._models[wildcards.model]["recipe"], sort_keys=True)
+
+    def context(self, wildcards: Wildcards) -> int:
+        """The longest sequence that every model of the study can read, in tokens."""
+        return min(
+            source(model["source"]).context(model, self.steps(name)[-1])
+            for name, model in self._models.items()
+        )
+
+    def rows(self) -> int:
+        """Sequences in the study's token file: enough for the probe and for the loss."""
+        return max(self.config["corpus"]["sequences"], self.config["held_out_loss"]["sequences"])
+
+    def training_steps(self) -> dict[str, int]:
+        """Length of every model's training in steps, of which a step is a fraction."""
+        return {
+            name: source(model["source"]).total_steps(model, self.steps(name))
+            for name, model in self._models.items()
+        }
+
+    def metric_codes(self, package: str, names: list[str]) -> list[str]:
+        """`metric hash` for every metric, in the config's order."""
+        return [f"{name} {provenance.code_hash(f'{package}.{name}')}" for name in names]
+
+    def settings(self) -> str:
+        """The whole config as JSON with sorted keys."""
+        return json.dumps(self.config, sort_keys=True, indent=2)
+
+
+def module_version(module: str) -> int:
+    """VERSION of a stage that costs too much to rerun on every change of its code."""
+    return int(str(found.constant(module, "VERSION")))
+
+
+def embedded_packages() -> list[str]:
+    """`package version` of everything the embedded corpus is cut from."""
+    packages = found.constant("tending.corpus.embedded", "PACKAGES")
+    assert isinstance(packages, tuple)
+    versions = provenance.versions(packages)
+    return [f"{name} {version}" for name, version in versions.items()]

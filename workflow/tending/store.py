@@ -1,0 +1,225 @@
+"""The HDF5 files: every group, dataset, attribute and type, in one place.
+
+Tokens: `tokens` (sequences, length) int32.
+Activations: one float32 dataset per component, (layers, [heads,] rows, width), and
+`held_out_loss` (sequences,) float64.
+Spectra: one float64 dataset per component, (layers, [heads,] values).
+Scores: one group per metric, in it one float64 dataset per component, (layers, [heads]).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from tending import atomic, provenance
+
+if TYPE_CHECKING:
+    from tending.inspection import Checkpoint
+
+SCHEMA_VERSION = 1
+HEADS = "_heads"  # suffix of a component's per-head dataset
+LOSS = "held_out_loss"
+_OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
+
+Array = npt.NDArray[Any]
+Attributes = dict[str, Any]
+
+
+class StoreError(ValueError):
+    """A file that is not what the reader expects, with the remedy."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Arrays by dataset name, and the attributes of the file that holds them."""
+
+    arrays: dict[str, Array]
+    attributes: Attributes
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one checkpoint against the reference.
+
+    metrics: metric -> component -> (layers,) or, for a per-head dataset, (layers, heads).
+    codes: metric -> hash of the code that computed it.
+    """
+
+    metrics: dict[str, dict[str, Array]]
+    codes: dict[str, str]
+    attributes: Attributes = field(default_factory=dict)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes) -> None:
+    """Write datasets of one kind with their attributes, whole or not at all.
+
+    A dataset with three or more axes is stored in chunks of its last two, so that one layer, or
+    one head, is read without its neighbours.
+    """
+    with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
+        _write_attributes(file, attributes)
+        for name, array in arrays.items():
+            chunks = (*(1 for _ in array.shape[:-2]), *array.shape[-2:])
+            file.create_dataset(name, data=array, chunks=chunks if array.ndim > 2 else None)
+
+
+def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
+    """Read the named datasets (default: all); StoreError if the file is of another version."""
+    with _opened(path) as file:
+        wanted = list(file) if names is None else names
+        missing = [name for name in wanted if name not in file]
+        if missing:
+            raise StoreError(
+                f"{path} has no dataset {missing[0]!r}, only {', '.join(file)}; delete it and run "
+                f"the workflow again"
+            )
+        return Arrays({name: file[name][()] for name in wanted}, dict(file.attrs))
+
+
+class Reader:
+    """An open file whose layers are read one at a time: activations may not fit in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _opened(path)
+        self.attributes: Attributes = dict(self._file.attrs)
+        self.shapes: dict[str, tuple[int, ...]] = {n: self._file[n].shape for n in self._file}
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def matrix(self, name: str, index: tuple[int, ...]) -> Array:
+        """The (rows, width) matrix at `index` = (layer,) or (layer, head)."""
+        return np.asarray(self._file[name][index])
+
+    def vector(self, name: str) -> Array:
+        """A whole one-dimensional dataset."""
+        return np.asarray(self._file[name][()])
+
+
+def checkpoint_attributes(study: str, checkpoint: "Checkpoint") -> Attributes:
+    """What every file about one checkpoint says of it."""
+    return {
+        "study": study,
+        "model": checkpoint.model,
+        "family": checkpoint.family,
+        "parameters": checkpoint.parameters,
+        "step": checkpoint.step,
+        "revision": checkpoint.revision,
+        "commit": checkpoint.commit,
+        "weights_sha256": checkpoint.weights_sha256,
+    }
+
+
+_SCORED = ("weights_sha256", "corpus_sha256", "position", "sequences", "dtype", "created")
+
+
+def score_attributes(here: Attributes, there: Attributes, code: str) -> Attributes:
+    """Attributes of a score file: the source's own, and which activations were compared.
+
+    code: hash of the comparison's code. The times at which the activations were written are
+    among them, so that scores are not kept when activations were extracted anew.
+    Raises StoreError if the two were not extracted alike.
+    """
+    for name in ("model", "corpus_sha256", "position", "sequences", "dtype"):
+        if here[name] != there[name]:
+            raise StoreError(
+                f"step {here['step']} has {name} {here[name]}, the reference step "
+                f"{there['step']} has {there[name]}; delete the activations of one and run again"
+            )
+    return {
+        **{k: v for k, v in here.items() if k not in _OWN},
+        **{f"source_{name}": here[name] for name in _SCORED},
+        **{f"reference_{name}": there[name] for name in _SCORED},
+        "reference_step": there["step"],
+        "comparison_code": code,
+    }
+
+
+def kept_scores(
+    path: Path, attributes: Attributes, codes: Mapping[str, str]
+) -> dict[str, dict[str, Array]]:
+    """Scores in an existing file that are still those of these activations and this code."""
+    try:
+        old = read_scores(path)
+    except StoreError:  # there is none, or it is another version's
+        return {}
+    same = [k for k in attributes if k.startswith(("source_", "reference_", "comparison_"))]
+    if any(str(old.attributes.get(name)) != str(attributes[name]) for name in same):
+        return {}
+    return {m: v for m, v in old.metrics.items() if codes.get(m) == old.codes[m]}
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write scores, whole or not at all."""
+    with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
+        _write_attributes(file, scores.attributes)
+        for metric, components in scores.metrics.items():
+            group = file.create_group(metric)
+            group.attrs["code"] = scores.codes[metric]
+            for component, values in components.items():
+                group.create_dataset(component, data=values.astype(np.float64))
+
+
+def read_scores(path: Path) -> Scores:
+    """Read scores; StoreError if the file is of another version."""
+    with _opened(path) as file:
+        return Scores(
+            metrics={m: {c: group[c][()] for c in group} for m, group in file.items()},
+            codes={m: str(group.attrs["code"]) for m, group in file.items()},
+            attributes=dict(file.attrs),
+        )
+
+
+def read_matrix(path: Path) -> Array:
+    """A user's two-dimensional integer matrix of tokens, from .npy or HDF5 (its only dataset)."""
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    with h5py.File(path, "r") as file:
+        names = [name for name in file if isinstance(file[name], h5py.Dataset)]
+        name = "tokens" if "tokens" in names else names[0] if len(names) == 1 else None
+        if name is None:
+            raise StoreError(
+                f"{path} holds the datasets {', '.join(names) or '(none)'}; expected one, or one "
+                f"named 'tokens'"
+            )
+        return np.asarray(file[name][()])
+
+
+def _write_attributes(file: h5py.File, attributes: Attributes) -> None:
+    written = {
+        **attributes,
+        "schema_version": SCHEMA_VERSION,
+        "code_version": provenance.library_version(),
+        "libraries": " ".join(f"{k}={v}" for k, v in provenance.versions().items()),
+        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+    for name in sorted(written):
+        file.attrs[name] = written[name]
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist; run the workflow to make it") from None
+    except OSError as error:
+        raise StoreError(
+            f"{path} is not a whole HDF5 file ({error}); delete it and run the workflow again"
+        ) from None
+    found = file.attrs.get("schema_version")
+    if found != SCHEMA_VERSION:
+        file.close()
+        raise StoreError(
+            f"{path} has schema version {found}, this version of tending reads {SCHEMA_VERSION}; "
+            f"delete it and run the workflow again"
+        )
+    return file

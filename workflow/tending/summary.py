@@ -1,0 +1,166 @@
+"""The study in one table: a row per model."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tending.figures import Options
+from tending.figures import _select as select
+from tending.tables import fraction_quantity
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1a1a1a; background: #fff; }
+h1 { font-size: 1.25rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; vertical-align: bottom; }
+th { font-weight: 600; border-bottom: 1px solid #1a1a1a; }
+tbody th { text-align: left; border-bottom: 0; }
+thead th:first-child { text-align: left; }
+tbody tr + tr { border-top: 1px solid #ddd; }
+td small { color: #555; display: block; }
+dl { max-width: 48rem; } dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0 0 0 1rem; }
+"""
+
+
+def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFrame:
+    """One row per model, smallest first; missing numbers are NaN.
+
+    Columns: model, parameters, layers, final_step, final_loss and final_loss_se (nats per token),
+    early_step (missing if no checkpoint is that early), then for each component and threshold t: COMPONENT_early_score,
+    COMPONENT_fraction_t with _low and _high (the bracket), COMPONENT_rank_first and _rank_last.
+    """
+    table = tables["convergence"]
+    return pd.DataFrame([_row(tables, options, m) for m in select.models(table, options)])
+
+
+def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> dict[str, Any]:
+    own = {name: table[table["model"] == model] for name, table in tables.items()}
+    scores = select.correct(own["convergence"], options.lead_metric)
+    reached = scores[scores["progress"] <= options.early]
+    early = int(reached["step"].max()) if len(reached) else None
+    losses = own["loss"]
+    row: dict[str, Any] = {
+        "model": model,
+        "parameters": int(scores["parameters"].iloc[0]),
+        "layers": select.layers(scores, model),
+        "final_step": int(scores["step"].max()),
+        "final_loss": _last(select.correct(losses, "held_out_loss")),
+        "final_loss_se": _last(select.correct(losses, "held_out_loss_standard_error")),
+        "early_step": early,
+    }
+    for component in select.components(tables["convergence"], [options.lead_metric]):
+        layers = select.by_layer(own["convergence"], options.lead_metric, component)
+        at = np.nan if early is None else layers.loc[layers["step"] == early, "value"].median()
+        row[f"{component}_early_score"] = float(at)
+        row.update(_settling(own["stabilisation"], options, component))
+        row.update(_ranks(own["effective_rank"], options, component))
+    return row
+
+
+def _settling(table: pd.DataFrame, options: Options, component: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for threshold in options.thresholds:
+        quantity = fraction_quantity(options.lead_metric, threshold)
+        found = select.of_model(table, quantity, component)
+        ends = found[["value", "low", "high"]].iloc[0] if len(found) else [np.nan] * 3
+        name = f"{component}_fraction_{threshold:g}"
+        row.update(zip([name, f"{name}_low", f"{name}_high"], ends, strict=True))
+    return row
+
+
+def _ranks(table: pd.DataFrame, options: Options, component: str) -> dict[str, Any]:
+    """Median rank at the first and the last step: of the heads where a component has them."""
+    heads = select.by_layer(table, options.lead_rank_metric, component, heads=True)
+    whole = select.by_layer(table, options.lead_rank_metric, component)
+    medians = (whole if heads.empty else heads).groupby("step")["value"].median()
+    ends = (medians.iloc[0], medians.iloc[-1]) if len(medians) else (np.nan, np.nan)
+    return dict(zip([f"{component}_rank_first", f"{component}_rank_last"], ends, strict=True))
+
+
+def _last(rows: pd.DataFrame) -> float:
+    return float(rows.sort_values("step")["value"].iloc[-1]) if len(rows) else float("nan")
+
+
+def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
+    """The summary as one HTML page with a legend; needs no other file, no script, no network."""
+    frame = summary(tables, options)
+    components = select.components(tables["convergence"], [options.lead_metric])
+    rows = "\n".join(_html_row(dict(row), components, options) for _, row in frame.iterrows())
+    title = f"{escape(options.study)}: summary"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f'<div class="wide"><table>\n<thead>\n{_header(components, options)}</thead>\n'
+        f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{_legend(options)}</body>\n</html>\n"
+    )
+
+
+def _header(components: list[str], options: Options) -> str:
+    thresholds = [f"settled &ge; {t:g}" for t in options.thresholds]
+    inner = [f"score at {100 * options.early:g}%", *thresholds, "rank, first &rarr; last"]
+    alone = ["model", "parameters", "layers", "final loss"]
+    upper = "".join(f'<th rowspan="2">{name}</th>' for name in alone) + "".join(
+        f'<th colspan="{len(inner)}" scope="colgroup" style="text-align:center">'
+        f"{escape(select.component_label(c))}</th>"
+        for c in components
+    )
+    lower = "".join(f'<th scope="col">{name}</th>' for name in inner * len(components))
+    return f"<tr>{upper}</tr>\n<tr>{lower}</tr>\n"
+
+
+def _html_row(row: Mapping[str, Any], components: list[str], options: Options) -> str:
+    loss = _number(row["final_loss"])
+    cells = [
+        select.count(row["parameters"]),
+        str(row["layers"]),
+        f"{loss} &plusmn; {_number(row['final_loss_se'])}<small>step {row['final_step']}</small>",
+    ]
+    for component in components:
+        at = "no checkpoint" if row["early_step"] is None else f"step {row['early_step']:.0f}"
+        cells.append(f"{_number(row[f'{component}_early_score'])}<small>{at}</small>")
+        cells += [_bracket(row, f"{component}_fraction_{t:g}") for t in options.thresholds]
+        ends = [_number(row[f"{component}_rank_{end}"]) for end in ("first", "last")]
+        cells.append(" &rarr; ".join(ends))
+    filled = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr><th scope="row">{escape(str(row["model"]))}</th>{filled}</tr>'
+
+
+def _bracket(row: Mapping[str, Any], name: str) -> str:
+    if pd.isna(row[name]):
+        return "never<small>&nbsp;</small>"
+    low, high = _number(row[f"{name}_low"]), _number(row[f"{name}_high"])
+    return f"{_number(row[name])}<small>({low}, {high}]</small>"
+
+
+def _number(value: float) -> str:
+    """Three decimals, or three digits from 100 on; a dash for a missing number."""
+    number = float(value)
+    return f"{number:.3g}" if abs(number) >= 100 else f"{number:.3f}" if number == number else "-"
+
+
+def _legend(options: Options) -> str:
+    metric, rank = select.metric_label(options.lead_metric), options.lead_rank_metric
+    early = f"{100 * options.early:g}%"
+    entries = {
+        "parameters": "all parameters of the model, embeddings included",
+        "final loss": "mean loss on held-out sequences at the last checkpoint, in nats per token, "
+        "&plusmn; its standard error over sequences",
+        f"score at {early}": f"{escape(metric)} with the reference step, median over layers, at "
+        f"the last checkpoint at or before {early} of training; {options.sequences} sequences, "
+        f"{escape(options.position)} position",
+        "settled &ge; t": "fraction of training from which the score stays at or above t to the "
+        "end, median over layers; below it the bracket: the medians of the last checkpoints "
+        "before and of the first settled ones, between which the truth lies. "
+        "&ldquo;never&rdquo;: half of the layers or more do not settle",
+        "rank": f"{escape(select.rank_label(rank)).lower()} of the weights at the first and the "
+        "last checkpoint: median over heads and layers of the OV circuits, over layers of the MLP "
+        "down-projections. The first value of a head is set by its shape; compare a model with "
+        "its own start",
+    }
+    lines = "".join(f"<dt>{term}</dt><dd>{text}.</dd>\n" for term, text in entries.items())
+    return f"<dl>\n{lines}</dl>\n"
