@@ -41,6 +41,12 @@ rule all:
     default_target: True
     input:
         plan.path(paths.REPORT),
+        # Named here, so that a deleted one is made again.
+        plan.per_checkpoint(paths.ACTIVATIONS),
+        plan.per_checkpoint(paths.SPECTRA),
+        plan.per_checkpoint(paths.CONVERGENCE),
+    message:
+        "Everything is there"
 
 
 include: "rules/corpus.smk"

@@ -17,7 +17,7 @@ rule activations:
     benchmark:
         paths.benchmark(paths.ACTIVATIONS)
     resources:
-        gpu=1,
+        gpu=plan.gpus(),
     priority: 5
     conda:
         "../envs/tending.yaml"

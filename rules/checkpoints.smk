@@ -12,7 +12,7 @@ rule train:
         paths.log(paths.TRAINING_MANIFEST),
     benchmark:
         paths.benchmark(paths.TRAINING_MANIFEST)
-    priority: 10  # the longest jobs of a study first
+    priority: 10  # the longest jobs of a study
     conda:
         "../envs/tending.yaml"
     message:

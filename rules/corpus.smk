@@ -34,6 +34,7 @@ rule corpus:
         paths.log(paths.TOKENS),
     benchmark:
         paths.benchmark(paths.TOKENS)
+    priority: 20  # everything else waits for it, and it is short
     conda:
         "../envs/tending.yaml"
     message:

@@ -15,6 +15,7 @@ import pytest
 from docutils.core import publish_string
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from tending import found, summary, tables
 from tending.figures import Options, _select, _style
@@ -252,17 +253,18 @@ def test_ignores_rows_of_the_published_definition(name: str, small: Any) -> None
         assert all(np.array_equal(p.get_xydata(), q.get_xydata(), equal_nan=True) for p, q in lines)
 
 
+@pytest.mark.parametrize("study", [SMALL, TINY], ids=["small", "tiny"])
 @pytest.mark.parametrize("name", FIGURES)
-def test_text_fits_the_page_and_is_legible(name: str, small: Any) -> None:
-    figure = _draw(name, small, SMALL)
+def test_text_fits_the_page_and_is_legible(name: str, study: Study) -> None:
+    figure = _draw(name, fabricate(study), study)
     figure.draw_without_rendering()
-    page = figure.bbox.padded(1)
-    for ax in _panels(figure):
-        box = ax.get_tightbbox()
-        assert box is not None
-        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0
-        labels = [*ax.get_xticklabels(), ax.xaxis.label, ax.title]
-        assert min(label.get_fontsize() for label in labels) >= 7
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()
+    assert box.x0 > -0.02 and box.y0 > -0.02
+    assert box.x1 < width + 0.02 and box.y1 < height + 0.02
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text()]
+    # the exponents of powers of ten are smaller, as they should be
+    assert min(t.get_fontsize() for t in texts) >= 7
 
 
 def test_scores_by_step_are_the_medians(small: Any) -> None:

@@ -168,6 +168,13 @@ class Plan:
         """Sequences in the study's token file: enough for the probe and for the loss."""
         return max(self.config["corpus"]["sequences"], self.config["held_out_loss"]["sequences"])
 
+    def gpus(self) -> int:
+        """GPUs an extraction takes: none only where the config names the CPU.
+
+        `auto` counts as one, because the machine that plans may not be the one that computes.
+        """
+        return 0 if self.config["extraction"]["device"] == "cpu" else 1
+
     def training_steps(self) -> dict[str, int]:
         """Length of every model's training in steps, of which a step is a fraction."""
         return {

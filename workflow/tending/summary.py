@@ -30,8 +30,9 @@ def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFram
     """One row per model, smallest first; missing numbers are NaN.
 
     Columns: model, parameters, layers, final_step, final_loss and final_loss_se (nats per token),
-    early_step (missing if no checkpoint is that early), then for each component and threshold t: COMPONENT_early_score,
-    COMPONENT_fraction_t with _low and _high (the bracket), COMPONENT_rank_first and _rank_last.
+    early_step (missing if no checkpoint is that early), then for each component and threshold t:
+    COMPONENT_early_score, COMPONENT_fraction_t with _low and _high (the bracket),
+    COMPONENT_rank_first and COMPONENT_rank_last.
     """
     table = tables["convergence"]
     return pd.DataFrame([_row(tables, options, m) for m in select.models(table, options)])
@@ -121,7 +122,7 @@ def _html_row(row: Mapping[str, Any], components: list[str], options: Options) -
         f"{loss} &plusmn; {_number(row['final_loss_se'])}<small>step {row['final_step']}</small>",
     ]
     for component in components:
-        at = "no checkpoint" if row["early_step"] is None else f"step {row['early_step']:.0f}"
+        at = "no checkpoint" if pd.isna(row["early_step"]) else f"step {row['early_step']:.0f}"
         cells.append(f"{_number(row[f'{component}_early_score'])}<small>{at}</small>")
         cells += [_bracket(row, f"{component}_fraction_{t:g}") for t in options.thresholds]
         ends = [_number(row[f"{component}_rank_{end}"]) for end in ("first", "last")]
@@ -151,8 +152,8 @@ def _legend(options: Options) -> str:
         "final loss": "mean loss on held-out sequences at the last checkpoint, in nats per token, "
         "&plusmn; its standard error over sequences",
         f"score at {early}": f"{escape(metric)} with the reference step, median over layers, at "
-        f"the last checkpoint at or before {early} of training; {options.sequences} sequences, "
-        f"{escape(options.position)} position",
+        f"the last checkpoint at or before {early} of training; "
+        f"{options.sequences} sequences, {escape(select.place(options.position))}",
         "settled &ge; t": "fraction of training from which the score stays at or above t to the "
         "end, median over layers; below it the bracket: the medians of the last checkpoints "
         "before and of the first settled ones, between which the truth lies. "

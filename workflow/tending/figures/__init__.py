@@ -6,6 +6,7 @@ importing it, and a function `draw(tables, options)`. Modules with an underscore
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,6 @@ class Options:
     @classmethod
     def from_json(cls, text: str) -> "Options":
         """Options as the plan writes them."""
-        fields = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        fields: dict[str, Any] = json.loads(text)
+        fields |= {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
+        return cls(**fields)

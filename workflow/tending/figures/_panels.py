@@ -13,7 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from tending.figures import _select as select
-from tending.figures._style import FAINT, PAGE_HEIGHT, TWO_COLUMNS, Look, depth_colours
+from tending.figures._style import (
+    FAINT,
+    LEAST_HEIGHT,
+    PAGE_HEIGHT,
+    TWO_COLUMNS,
+    Look,
+    depth_colours,
+)
 
 Grid = list[list[Axes]]
 STEP_LABEL = "training step"
@@ -22,11 +29,12 @@ STEP_LABEL = "training step"
 def grid(
     rows: int, columns: int, row_height: float, extra: float, width: float = TWO_COLUMNS, **kw: Any
 ) -> tuple[Figure, Grid]:
-    """A figure of rows x columns axes; rows shrink rather than run over the page.
+    """A figure of rows x columns axes; rows shrink rather than run over the page, and grow
+    where a single one would be lower than the labels beside it.
 
     row_height, extra (legend and labels), width: inches.
     """
-    height = min(rows * row_height + extra, PAGE_HEIGHT)
+    height = min(max(rows * row_height + extra, LEAST_HEIGHT), PAGE_HEIGHT)
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False, **kw)]
 
@@ -39,7 +47,7 @@ def step_axis(ax: Axes, steps: Sequence[int], *, label: bool = True) -> None:
     ticks = [t for t in ticks if first <= t <= last]
     minor = [m * 10**k for k in range(12) for m in range(2, 10)]
     if len(ticks) < 2:
-        ticks, minor = sorted({first, last}), []
+        ticks, minor = sorted({first, last, *(steps if len(steps) <= 6 else ())}), []
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(FixedLocator([m for m in minor if first <= m <= last]))
     ax.xaxis.set_major_formatter(FuncFormatter(_step))
@@ -104,7 +112,7 @@ def depth_bar(figure: Figure, axes: Grid) -> None:
         ScalarMappable(Normalize(0, 1), depth_colours()),
         ax=[ax for row in axes for ax in row],
         ticks=[0, 0.5, 1],
-        label="relative depth (0: first layer, 1: last layer)",
+        label="relative depth (0: first, 1: last)",
         fraction=0.03,
         pad=0.01,
         aspect=40,

@@ -103,9 +103,19 @@ def rank_label(metric: str) -> str:
 
 def probe_label(table: pd.DataFrame, options: Options) -> str:
     """How many sequences the scores of a table come from, and where they were probed."""
-    counts = sorted({int(n) for n in table["n"].dropna()}) or [options.sequences]
-    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"n = {number} sequences, {options.position} position"
+    rows = "positions" if options.position == "all" else "sequences"
+    return f"n = {spread(table, options.sequences)} {rows}, {place(options.position)}"
+
+
+def spread(table: pd.DataFrame, otherwise: int) -> str:
+    """The values of n in a table: one number, or the smallest and the largest."""
+    counts = sorted({int(n) for n in table["n"].dropna()}) or [otherwise]
+    return " to ".join(str(n) for n in dict.fromkeys([counts[0], counts[-1]]))
+
+
+def place(position: str) -> str:
+    """Where sequences were probed: `last position`, `all positions` or `position -2`."""
+    return {"last": "last position", "all": "all positions"}.get(position, f"position {position}")
 
 
 def count(number: float) -> str:

@@ -15,7 +15,7 @@ from tending.atomic import replacing
 
 P = ParamSpec("P")
 
-ONE_COLUMN, TWO_COLUMNS, PAGE_HEIGHT = 3.5, 7.1, 9.2  # inches
+TWO_COLUMNS, LEAST_HEIGHT, PAGE_HEIGHT = 7.1, 2.7, 9.2  # inches
 DPI = 200
 FAINT = "0.65"
 RC: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """Score of the layers at each step, as boxes."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -41,7 +40,9 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         for ax in row:
             _panels.zero_line(ax)
     label = f"{select.metric_label(metric)} with the reference step"
-    figure.supylabel(f"{label} ({select.probe_label(table, options)})", fontsize=7.5)
+    figure.supylabel(
+        f"{label}\n{select.probe_label(table, options)}", fontsize=7.5, multialignment="center"
+    )
     return figure
 
 
@@ -49,9 +50,9 @@ def _boxes(ax: Axes, scores: pd.DataFrame, look: Look) -> None:
     if scores.empty:
         ax.set_axis_off()
         return
-    every = math.ceil((scores.shape[1] - 1) / (_MOST_STEPS - 1)) or 1
-    # counted from the end, so that the reference step is always there
-    shown = scores.iloc[:, ::-1].iloc[:, ::every].iloc[:, ::-1]
+    steps = scores.shape[1]
+    even = np.linspace(0, steps - 1, min(steps, _MOST_STEPS)).round().astype(int)
+    shown = scores.iloc[:, even]
     values = [v[~np.isnan(v)] for v in shown.to_numpy(dtype=float).T]
     few = len(scores) <= _FEW_LAYERS
     line = {"color": look.colour, "linewidth": 0.6}
@@ -71,5 +72,5 @@ def _boxes(ax: Axes, scores: pd.DataFrame, look: Look) -> None:
         at = np.repeat(np.arange(len(values)), [len(v) for v in values])
         ax.plot(at, np.concatenate(values), look.marker, color=look.colour, markersize=1.5)
     _panels.category_axis(ax, [int(s) for s in shown.columns])
-    if every > 1:
-        ax.set_xlabel(f"{_panels.STEP_LABEL} (one in {every} shown)")
+    if len(even) < steps:
+        ax.set_xlabel(f"{_panels.STEP_LABEL} ({len(even)} of {steps} shown)")

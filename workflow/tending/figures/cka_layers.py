@@ -35,7 +35,9 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             _panels.zero_line(ax)
     _panels.depth_bar(figure, axes)
     label = f"{select.metric_label(metric)} with the reference step"
-    figure.supylabel(f"{label} ({select.probe_label(table, options)})", fontsize=7.5)
+    figure.supylabel(
+        f"{label}\n{select.probe_label(table, options)}", fontsize=7.5, multialignment="center"
+    )
     return figure
 
 

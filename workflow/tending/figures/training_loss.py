@@ -36,19 +36,17 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         own = _series(training, "training_loss", model)
         _loss(ax, own, look)
         _held_out(ax, _series(loss, "held_out_loss", model), look, joined=own.empty)
-        if below is not None:
-            rate = rates[rates["model"] == model].sort_values("step")
-            below.plot(_at(rate), rate["value"], color=look.colour, linestyle=look.dashes)
     ax.set_ylabel("loss (nats per token)")
-    lowest = below or ax
-    _panels.step_axis(ax, select.steps(both), label=lowest is ax)
+    _panels.step_axis(ax, select.steps(both), label=below is None)
     if below is not None:
+        _learning_rates(below, rates, looks)
         _panels.step_axis(below, select.steps(both))
-        below.set_ylabel("learning rate")
-        below.set_ylim(bottom=0)
-        below.yaxis.set_major_formatter(ScalarFormatter(useMathText=True))
-        below.ticklabel_format(axis="y", scilimits=(0, 0))
-    _legend(figure, looks, select.correct(loss, "held_out_loss"), trained=not training.empty)
+    notes = ["line: training, mean of neighbouring steps"] if len(training) else []
+    held_out = select.correct(loss, "held_out_loss")
+    if len(held_out):
+        number = select.spread(held_out, options.sequences)
+        notes.append(f"markers: held-out, 95% interval, n = {number} sequences")
+    _legend(figure, looks, "; ".join(notes))
     return figure
 
 
@@ -60,6 +58,16 @@ def _axes(*, with_rate: bool) -> tuple[Figure, Axes, Axes | None]:
         2, 1, 1.8, 0.7, width=_WIDTH, sharex=True, gridspec_kw={"height_ratios": [2.6, 1]}
     )
     return figure, axes[0][0], axes[1][0]
+
+
+def _learning_rates(ax: Axes, rates: pd.DataFrame, looks: dict[str, Look]) -> None:
+    for model, look in looks.items():
+        own = rates[rates["model"] == model].sort_values("step")
+        ax.plot(_at(own), own["value"], color=look.colour, linestyle=look.dashes)
+    ax.set_ylabel("learning rate")
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(ScalarFormatter(useMathText=True))
+    ax.ticklabel_format(axis="y", scilimits=(0, 0))
 
 
 def _series(table: pd.DataFrame, quantity: str, model: str) -> pd.DataFrame:
@@ -92,6 +100,7 @@ def _held_out(ax: Axes, rows: pd.DataFrame, look: Look, *, joined: bool) -> None
         value,
         yerr=np.nan_to_num(np.stack([below, above])),
         marker=look.marker,
+        markevery=1 if len(rows) <= 40 else 0.03,
         linestyle=look.dashes if joined else "none",
         linewidth=0.7,
         color=look.colour,
@@ -103,16 +112,9 @@ def _held_out(ax: Axes, rows: pd.DataFrame, look: Look, *, joined: bool) -> None
     )
 
 
-def _legend(figure: Figure, looks: dict[str, Look], held_out: pd.DataFrame, trained: bool) -> None:
-    counts = sorted({int(n) for n in held_out["n"].dropna()})
-    note = "markers: held-out, 95% interval"
-    if counts:
-        number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        note += f", n = {number} sequences"
-    if trained:
-        note = f"line: training, mean of neighbouring steps; {note}"
+def _legend(figure: Figure, looks: dict[str, Look], title: str) -> None:
     keys = [
         Line2D([], [], color=s.colour, linestyle=s.dashes, marker=s.marker, markerfacecolor="white")
         for s in looks.values()
     ]
-    _panels.place_legend(figure, keys, list(looks), note)
+    _panels.place_legend(figure, keys, list(looks), title)
