@@ -426,7 +426,8 @@ def test_summary_page_stands_alone(case: str) -> None:
     for forbidden in ("http", "<script", "<link", "src=", "nan", "<NA>"):
         assert forbidden not in page.lower()
     assert all(model.name in page for model in study.models)
-    assert page.count("<tr>") == 2 + len(study.models)
+    assert page.count('<tr class="model">') == len(study.models)
+    assert page.count("<tr") == 1 + len(study.models) * len(study.components)
 
 
 def test_summary_escapes_names() -> None:
@@ -449,7 +450,12 @@ DEMONSTRATION = "demonstration of the instrument"
 
 def _render(caption: Path, config: Mapping[str, Any]) -> tuple[str, str]:
     """HTML and docutils' warnings of a caption, rendered as `snakemake --report` does."""
-    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(caption.read_text())
+    template = jinja2.Environment(
+        # as Snakemake renders them
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).from_string(caption.read_text())
     warnings = StringIO()
     settings = {"warning_stream": warnings, "report_level": 1, "halt_level": 5}
     text = template.render(snakemake=SimpleNamespace(config=config))

@@ -1,4 +1,4 @@
-"""The study in one table: a row per model."""
+"""The study in one table: a row per model and component."""
 
 from collections.abc import Mapping
 from html import escape
@@ -16,11 +16,12 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1a1a1a; ba
 h1 { font-size: 1.25rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; vertical-align: bottom; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid #1a1a1a; }
 tbody th { text-align: left; border-bottom: 0; }
 thead th:first-child { text-align: left; }
-tbody tr + tr { border-top: 1px solid #ddd; }
+tbody tr.model { border-top: 1px solid #bbb; }
+tbody th[scope=row] { font-weight: 400; }
 td small { color: #555; display: block; }
 dl { max-width: 48rem; } dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0 0 0 1rem; }
 """
@@ -90,45 +91,48 @@ def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
     """The summary as one HTML page with a legend; needs no other file, no script, no network."""
     frame = summary(tables, options)
     components = select.components(tables["convergence"], [options.lead_metric])
-    rows = "\n".join(_html_row(dict(row), components, options) for _, row in frame.iterrows())
+    rows = "\n".join(_html_rows(dict(row), components, options) for _, row in frame.iterrows())
     title = f"{escape(options.study)}: summary"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f'<div class="wide"><table>\n<thead>\n{_header(components, options)}</thead>\n'
+        f'<div class="wide"><table>\n<thead>\n{_header(options)}</thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{_legend(options)}</body>\n</html>\n"
     )
 
 
-def _header(components: list[str], options: Options) -> str:
+def _header(options: Options) -> str:
     thresholds = [f"settled &ge; {t:g}" for t in options.thresholds]
-    inner = [f"score at {100 * options.early:g}%", *thresholds, "rank, first &rarr; last"]
-    alone = ["model", "parameters", "layers", "final loss"]
-    upper = "".join(f'<th rowspan="2">{name}</th>' for name in alone) + "".join(
-        f'<th colspan="{len(inner)}" scope="colgroup" style="text-align:center">'
-        f"{escape(select.component_label(c))}</th>"
-        for c in components
-    )
-    lower = "".join(f'<th scope="col">{name}</th>' for name in inner * len(components))
-    return f"<tr>{upper}</tr>\n<tr>{lower}</tr>\n"
+    names = ["model", "parameters", "layers", "final loss", "component"]
+    names += [f"score at {100 * options.early:g}%", *thresholds, "rank, first &rarr; last"]
+    return "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>\n"
 
 
-def _html_row(row: Mapping[str, Any], components: list[str], options: Options) -> str:
-    loss = _number(row["final_loss"])
-    cells = [
+def _html_rows(row: Mapping[str, Any], components: list[str], options: Options) -> str:
+    """A row per component; what is the model's own stands once, beside all of them."""
+    loss = f"{_number(row['final_loss'])} &plusmn; {_number(row['final_loss_se'])}"
+    own = [
         select.count(row["parameters"]),
         str(row["layers"]),
-        f"{loss} &plusmn; {_number(row['final_loss_se'])}<small>step {row['final_step']}</small>",
+        f"{loss}<small>step {row['final_step']}</small>",
     ]
-    for component in components:
-        at = "no checkpoint" if pd.isna(row["early_step"]) else f"step {row['early_step']:.0f}"
-        cells.append(f"{_number(row[f'{component}_early_score'])}<small>{at}</small>")
-        cells += [_bracket(row, f"{component}_fraction_{t:g}") for t in options.thresholds]
-        ends = [_number(row[f"{component}_rank_{end}"]) for end in ("first", "last")]
-        cells.append(" &rarr; ".join(ends))
-    filled = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(str(row["model"]))}</th>{filled}</tr>'
+    span = f'rowspan="{len(components)}"'
+    first = f'<th scope="rowgroup" {span}>{escape(str(row["model"]))}</th>'
+    first += "".join(f"<td {span}>{cell}</td>" for cell in own)
+    rows = [_cells(row, component, options) for component in components]
+    lines = [f'<tr class="model">{first}{rows[0]}</tr>', *(f"<tr>{r}</tr>" for r in rows[1:])]
+    return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any], component: str, options: Options) -> str:
+    at = "no checkpoint" if pd.isna(row["early_step"]) else f"step {row['early_step']:.0f}"
+    cells = [f"{_number(row[f'{component}_early_score'])}<small>{at}</small>"]
+    cells += [_bracket(row, f"{component}_fraction_{t:g}") for t in options.thresholds]
+    ends = [_number(row[f"{component}_rank_{end}"]) for end in ("first", "last")]
+    cells.append(" &rarr; ".join(ends))
+    name = f'<th scope="row">{escape(select.component_label(component))}</th>'
+    return name + "".join(f"<td>{cell}</td>" for cell in cells)
 
 
 def _bracket(row: Mapping[str, Any], name: str) -> str:

@@ -1,0 +1,30 @@
+# make run: install exactly pinned dependencies into .venv and run the default study.
+# make test: the same set-up, then all tests.
+
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: run test format clean
+
+run: .venv/installed
+	$(BIN)/snakemake --cores all --resources gpu=1
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "tending needs Python 3.11 to 3.13; install one, or name it: make run PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,281 @@
+"""Laws that every similarity metric declares, and what it equals."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tending import found
+from tending.metrics import similarity
+from tending.metrics.similarity import Similarity, UndefinedSimilarityError
+
+Matrix = npt.NDArray[np.float64]
+PACKAGE = "tending.metrics.similarity"
+METRICS: dict[str, Similarity] = {
+    name: found.load(PACKAGE, name, "similarity metric").METRIC for name in found.names(PACKAGE)
+}
+LAWS = {"rotation", "scaling", "translation"}
+
+every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
+seeds = st.integers(0, 2**32 - 1)
+rows = st.integers(5, 24)
+widths = st.integers(1, 24)
+scales = st.floats(1e-6, 1e6) | st.floats(-1e6, -1e-6)
+
+
+def correlated(seed: int, n: int, d_x: int, d_y: int) -> tuple[Matrix, Matrix]:
+    """Two representations that share a part, so that their similarity is neither 0 nor 1."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(n, 3))
+    x = shared @ rng.normal(size=(3, d_x)) + rng.normal(size=(n, d_x))
+    y = shared @ rng.normal(size=(3, d_y)) + rng.normal(size=(n, d_y))
+    return x, y
+
+
+def rotation(seed: int, d: int) -> Matrix:
+    """An orthogonal matrix; reflections are among them."""
+    return np.asarray(np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0])
+
+
+# Independent references, written from the papers' formulas with n x n matrices
+
+
+def naive_cka(x: Matrix, y: Matrix) -> float:
+    """Kornblith et al. (2019), eq. 3 and 4: HSIC(K, L) = tr(KHLH) / (n - 1)^2."""
+    n = len(x)
+    h = np.eye(n) - np.ones((n, n)) / n
+    k, l = x @ x.T, y @ y.T
+
+    def hsic(a: Matrix, b: Matrix) -> float:
+        return float(np.trace(a @ h @ b @ h)) / (n - 1) ** 2
+
+    return hsic(k, l) / math.sqrt(hsic(k, k) * hsic(l, l))
+
+
+def u_centred(k: Matrix) -> Matrix:
+    """Szekely & Rizzo (2014), definition 2, for a Gram matrix without its diagonal."""
+    n = len(k)
+    k = k - np.diag(np.diag(k))
+    row = k.sum(axis=1, keepdims=True) / (n - 2)
+    u = k - row - row.T + k.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(u, 0.0)
+    return np.asarray(u)
+
+
+def naive_debiased(x: Matrix, y: Matrix) -> float:
+    """The ratio of inner products of U-centred Gram matrices."""
+    a, b = u_centred(x @ x.T), u_centred(y @ y.T)
+    return float((a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum()))
+
+
+NAIVE: dict[str, Callable[[Matrix, Matrix], float]] = {
+    "cka": naive_cka,
+    "cka_debiased": naive_debiased,
+}
+
+
+def test_the_metrics_of_the_paper_are_found() -> None:
+    assert set(NAIVE) <= set(METRICS)
+
+
+@every_metric
+def test_declares_known_laws_only(metric: Similarity) -> None:
+    assert metric.invariant_to <= LAWS
+    assert metric.label
+
+
+@every_metric
+@given(seed=seeds, n=rows, d_x=widths, d_y=widths, scale=scales, offset=st.floats(-100, 100))
+def test_is_invariant_to_what_it_declares(
+    metric: Similarity, seed: int, n: int, d_x: int, d_y: int, scale: float, offset: float
+) -> None:
+    x, y = correlated(seed, n, d_x, d_y)
+    value = metric.compare(x, y)
+    shift = offset * np.random.default_rng(seed + 1).normal(size=d_x)
+    changed = {
+        "rotation": x @ rotation(seed, d_x),
+        "scaling": scale * x,
+        "translation": x + shift,
+    }
+    for law in sorted(metric.invariant_to):
+        assert metric.compare(changed[law], y) == pytest.approx(value, abs=1e-8), law
+    if metric.symmetric:  # then the other side has the same invariances
+        for law in sorted(metric.invariant_to):
+            assert metric.compare(y, changed[law]) == pytest.approx(value, abs=1e-8), law
+
+
+@every_metric
+@given(seed=seeds, n=rows, d_x=widths, d_y=widths)
+def test_symmetric_bounded_one_with_itself(
+    metric: Similarity, seed: int, n: int, d_x: int, d_y: int
+) -> None:
+    x, y = correlated(seed, n, d_x, d_y)
+    value = metric.compare(x, y)
+    low, high = metric.bounds
+    assert low is None or value >= low - 1e-12
+    assert high is None or value <= high + 1e-12
+    assert metric.compare(x, x) == pytest.approx(1.0, abs=1e-12)
+    if metric.symmetric:
+        assert metric.compare(y, x) == pytest.approx(value, abs=1e-12)
+
+
+@every_metric
+@given(seed=seeds, n=rows, d=widths)
+def test_order_of_sequences_does_not_matter(metric: Similarity, seed: int, n: int, d: int) -> None:
+    x, y = correlated(seed, n, d, d)
+    order = np.random.default_rng(seed).permutation(n)
+    assert metric.compare(x[order], y[order]) == pytest.approx(metric.compare(x, y), abs=1e-11)
+
+
+@every_metric
+def test_the_pairing_of_sequences_matters(metric: Similarity) -> None:
+    x, _ = correlated(0, 20, 5, 5)
+    assert metric.compare(x, np.roll(x, 1, axis=0)) < 0.9
+
+
+@pytest.mark.parametrize("name", NAIVE)
+@given(seed=seeds, n=rows, d_x=widths, d_y=widths)
+def test_equals_a_naive_reference(name: str, seed: int, n: int, d_x: int, d_y: int) -> None:
+    x, y = correlated(seed, n, d_x, d_y)
+    x, y = x + 3.0, y - 2.0  # the references centre for themselves
+    assert METRICS[name].compare(x, y) == pytest.approx(NAIVE[name](x, y), abs=1e-9)
+
+
+@given(seed=seeds, n=rows, d_x=widths, d_y=widths)
+def test_example_space_is_feature_space(seed: int, n: int, d_x: int, d_y: int) -> None:
+    x, y = correlated(seed, n, d_x, d_y)
+    example, feature = (
+        similarity.example_space_inner(x, y),
+        similarity.feature_space_inner(x, y),
+    )
+    assert example == pytest.approx(feature, rel=1e-10)
+    assert similarity.gram_inner(x, y) == pytest.approx(example, rel=1e-10)
+
+
+@every_metric
+@pytest.mark.parametrize(("n", "d"), [(12, 200), (200, 12)])
+def test_wide_and_tall_agree_with_zero_padding(metric: Similarity, n: int, d: int) -> None:
+    """Columns of zeros change the space that is computed in, not the value."""
+    x, y = correlated(4, n, d, d)
+    padded = np.hstack([x, np.zeros((n, 2 * n))])
+    assert metric.compare(padded, y) == pytest.approx(metric.compare(x, y), abs=1e-10)
+
+
+@every_metric
+def test_float32_input_gives_the_float64_value(metric: Similarity) -> None:
+    x, y = (a.astype(np.float32) for a in correlated(5, 32, 24, 40))
+    x += np.float32(1000)  # a mean taken in float32 would lose digits here
+    exact = metric.compare(x.astype(np.float64), y.astype(np.float64))
+    assert metric.compare(x, y) == exact
+
+
+@every_metric
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e30, 1e37])
+def test_any_finite_float32_scale_is_computed(metric: Similarity, scale: float) -> None:
+    x, y = correlated(6, 16, 64, 64)
+    small = (x * scale).astype(np.float32)
+    assert metric.compare(small, small) == pytest.approx(1.0, abs=1e-6)
+    assert metric.compare(small, y) == pytest.approx(metric.compare(x, y), abs=1e-6)
+
+
+@every_metric
+def test_input_is_left_as_it_was(metric: Similarity) -> None:
+    x, y = correlated(7, 8, 4, 4)
+    before = x.copy(), y.copy()
+    metric.compare(x, y)
+    assert np.array_equal(x, before[0]) and np.array_equal(y, before[1])
+
+
+BAD: dict[str, tuple[Callable[[Matrix], Any], str]] = {
+    "fewer rows": (lambda x: x[:-1], "9 sequences .* 10|10 sequences .* 9"),
+    "one-dimensional": (lambda x: x[:, 0], r"shape \(10,\)"),
+    "three-dimensional": (lambda x: x[:, :, None], r"shape \(10, 4, 1\)"),
+    "NaN": (lambda x: np.where(x == x[2, 1], np.nan, x), "finite"),
+    "infinite": (lambda x: np.where(x == x[2, 1], np.inf, x), "finite"),
+}
+
+
+@every_metric
+@pytest.mark.parametrize(("damage", "message"), BAD.values(), ids=BAD.keys())
+def test_refuses_what_is_no_representation(
+    metric: Similarity, damage: Callable[[Matrix], Any], message: str
+) -> None:
+    x, y = correlated(8, 10, 4, 4)
+    with pytest.raises(ValueError, match=message):
+        metric.compare(damage(x), y)
+    with pytest.raises(ValueError, match=message):
+        metric.compare(y, damage(x))
+
+
+@every_metric
+def test_refuses_a_single_sequence(metric: Similarity) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        metric.compare(np.ones((1, 3)), np.ones((1, 3)))
+
+
+def test_debiased_needs_four_sequences() -> None:
+    x, y = correlated(9, 4, 2, 2)
+    assert math.isfinite(METRICS["cka_debiased"].compare(x, y))
+    with pytest.raises(ValueError, match="3 sequences; this similarity needs at least 4"):
+        METRICS["cka_debiased"].compare(x[:3], y[:3])
+
+
+CONSTANTS = {
+    "zeros": np.zeros((12, 5)),
+    "0.1 in float32": np.full((12, 5), 0.1, np.float32),
+    "large offset in float32": np.full((12, 5), 1e4 + 0.1, np.float32),
+    "another number per column": np.tile(np.linspace(-1e6, 1e6, 5, dtype=np.float32) / 3, (12, 1)),
+    "0.1 in 2048 columns": np.full((12, 2048), 0.1),
+    "1/3 in 513 rows": np.full((513, 4), 1 / 3),
+}
+
+
+@every_metric
+@pytest.mark.parametrize("constant", CONSTANTS.values(), ids=CONSTANTS.keys())
+def test_a_constant_representation_has_no_similarity(
+    metric: Similarity, constant: npt.NDArray[Any]
+) -> None:
+    other = np.random.default_rng(0).normal(size=(len(constant), 3))
+    for x, y in ((constant, other), (other, constant), (constant, constant)):
+        with pytest.raises(UndefinedSimilarityError, match="constant"):
+            metric.compare(x, y)
+
+
+@every_metric
+def test_small_variation_around_a_large_offset_is_no_constant(metric: Similarity) -> None:
+    x, y = correlated(10, 16, 6, 6)
+    assert metric.compare(1e4 + 1e-3 * x, y) == pytest.approx(metric.compare(x, y), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.eye(8), 0.3 * np.eye(8)[:, :1] + 0.7],
+    ids=["all sequences equally far apart", "one sequence unlike the rest"],
+)
+def test_debiased_is_undefined_without_variation_after_u_centring(x: Matrix) -> None:
+    """Both U-centred Gram matrices are 0 by the formula, so the ratio is rounding noise."""
+    assert np.abs(u_centred(x @ x.T)).max() < 1e-14
+    other = np.random.default_rng(0).normal(size=(8, 3))
+    for pair in ((x, other), (other, x), (x, x)):
+        with pytest.raises(UndefinedSimilarityError):
+            METRICS["cka_debiased"].compare(*pair)
+
+
+def test_independent_gaussians_biased_and_debiased() -> None:
+    """n = 128 sequences, d = 512: the paper's CKA is 0.80 for unrelated activations."""
+    rng = np.random.default_rng(2410)
+    biased, debiased = [], []
+    for _ in range(30):
+        x, y = rng.normal(size=(2, 128, 512))
+        biased.append(METRICS["cka"].compare(x, y))
+        debiased.append(METRICS["cka_debiased"].compare(x, y))
+    standard_error = np.std(debiased, ddof=1) / math.sqrt(len(debiased))
+    assert abs(np.mean(debiased)) < 3 * standard_error
+    assert standard_error < 0.005  # so that the line above says something
+    assert min(debiased) < 0  # never clamped
+    assert np.mean(biased) == pytest.approx(0.80, abs=0.01)

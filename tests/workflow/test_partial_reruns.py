@@ -1,0 +1,136 @@
+"""What is computed again after a change: counted by running it."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import FIGURES, RECIPE, Run, Workplace, contents, study
+
+from tending import store, tables
+
+Copied = Callable[..., Workplace]
+AGGREGATES = Counter(
+    [
+        *(f"{name}_table" for name in ("effective_rank", "convergence", "stabilisation", "loss")),
+        *(f"figure_{name}" for name in FIGURES),
+        *("summary", "study_config", "report"),
+    ]
+)
+SIMILARITY = "workflow/tending/metrics/similarity"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert text.count(old) >= 1, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def without(jobs: Counter[str], *names: str) -> Counter[str]:
+    return Counter({rule: n for rule, n in jobs.items() if rule not in names})
+
+
+def test_adding_a_step_computes_that_step(copied: Copied) -> None:
+    workplace = copied().configure(steps=[0, 1, 2, 6])
+    jobs = workplace.finish().jobs
+    per_step = ("checkpoint", "activations", "spectra", "convergence")
+    # Tables of trainings do not depend on the steps of the study, and nothing is trained again.
+    assert jobs == AGGREGATES + Counter(dict.fromkeys(per_step, 2))
+
+
+def test_adding_a_model_computes_that_model(copied: Copied) -> None:
+    models = study()["models"]
+    models.append({"name": "c", "source": "trained", "recipe": {**RECIPE, "seed": 7}})
+    workplace = copied().configure(models=models)
+    before = contents(workplace.results / "activations")
+    jobs = workplace.finish().jobs
+    per_step = ("checkpoint", "activations", "spectra", "convergence")
+    new = Counter({"train": 1, "training_table": 1, **dict.fromkeys(per_step, 3)})
+    assert jobs == AGGREGATES + new
+    after = contents(workplace.results / "activations")
+    assert {name: after[name] for name in before} == before
+
+
+def test_adding_a_metric_computes_only_it(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    new = workplace.repository / SIMILARITY / "half_cka.py"
+    text = (workplace.repository / SIMILARITY / "cka.py").read_text("utf-8")
+    new.write_text(text.replace("return gram_inner", "return 0.5 * gram_inner"), "utf-8")
+    workplace.configure(similarity=["cka", "cka_debiased", "half_cka"])
+    jobs = workplace.finish().jobs
+    assert jobs == without(AGGREGATES, "effective_rank_table", "loss_table") - Counter(
+        {"figure_rank_by_step": 0}
+    ) + Counter({"convergence": 6})
+    log = (workplace.results / "logs/convergence/a/step2.log").read_text("utf-8")
+    assert "kept: cka, cka_debiased; computing: half_cka" in log
+    table = tables.read(workplace.results / "tables/convergence.parquet")
+    wide = table.pivot_table(
+        index=["model", "step", "component", "layer", table["head"].fillna(-1)],
+        columns="quantity",
+        values="value",
+    )
+    assert len(wide) == 36
+    assert (wide["half_cka"] * 2 - wide["cka"]).abs().max() < 1e-12
+
+
+def test_adding_a_spectrum_metric_computes_only_it(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    folder = workplace.repository / "workflow/tending/metrics/spectrum"
+    text = (folder / "effective_rank.py").read_text("utf-8")
+    (folder / "twice.py").write_text(text.replace("np.exp(-", "2 * np.exp(-"), "utf-8")
+    names = ["effective_rank", "proportional_effective_rank", "twice"]
+    jobs = workplace.configure(spectrum=names).finish().jobs
+    unmoved = ("convergence_table", "stabilisation_table", "loss_table")
+    assert jobs == without(AGGREGATES, *unmoved)
+
+
+def test_changing_a_figure_redraws_only_it(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    figure = workplace.repository / "workflow/tending/figures/rank_by_step.py"
+    figure.write_text(figure.read_text("utf-8") + "\nUNUSED = 1\n", "utf-8")
+    assert workplace.finish().jobs == Counter(["figure_rank_by_step", "report"])
+
+
+def test_a_comment_computes_nothing(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    for file in (workplace.repository / "workflow").rglob("*.py"):
+        file.write_text(file.read_text("utf-8") + "\n# A comment that changes nothing.\n", "utf-8")
+    edit(workplace.repository / SIMILARITY / "cka.py", '"""Linear CKA', '"""The linear CKA')
+    assert "Nothing to be done" in workplace.finish().output
+
+
+def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    before = store.read_scores(workplace.results / "convergence/a/step2.h5")
+    cka = workplace.repository / SIMILARITY / "cka.py"
+    edit(cka, "return gram_inner", "return 0.25 * gram_inner")
+    jobs = workplace.finish().jobs
+    assert jobs["convergence"] == 6
+    assert not {"activations", "spectra", "train", "effective_rank_table"} & set(jobs)
+    log = (workplace.results / "logs/convergence/b/step0.log").read_text("utf-8")
+    assert "kept: cka_debiased; computing: cka" in log
+    after = store.read_scores(workplace.results / "convergence/a/step2.h5")
+    for component, values in before.metrics["cka"].items():
+        assert (after.metrics["cka"][component] == 0.25 * values).all()
+        kept = after.metrics["cka_debiased"][component]
+        assert (kept == before.metrics["cka_debiased"][component]).all()
+
+
+def test_changed_shared_arithmetic_recomputes_every_metric_that_uses_it(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    shared = workplace.repository / SIMILARITY / "__init__.py"
+    edit(shared, "float(np.vdot(cross, cross))", "float(1 * np.vdot(cross, cross))")
+    workplace.finish("results/tiny/convergence/a/step2.h5")
+    log = (workplace.results / "logs/convergence/a/step2.log").read_text("utf-8")
+    assert "kept: -; computing: cka, cka_debiased" in log
+
+
+def test_a_changed_extraction_setting_extracts_again(copied: Copied) -> None:
+    workplace = copied().configure(extraction={"device": "cpu", "position": 3})
+    planned = workplace.planned()
+    assert planned["activations"] == planned["convergence"] == 6
+    assert not {"train", "spectra", "checkpoint"} & set(planned)
+
+
+def test_finished(finished: tuple[Workplace, Run]) -> None:
+    """The copies above start from a study in which there is nothing to do."""
+    assert "Nothing to be done" in finished[0].finish("--dry-run").output
