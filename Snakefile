@@ -4,13 +4,12 @@ from tending import config as study, paths, run_lock
 from tending.plan import TABLES, Plan, embedded_packages, module_version
 from tending.provenance import code_hash
 
-
 min_version("9.20")
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml"
+    configfile: f"{workflow.basedir}/config.yaml"
 
 
 validate(config, "workflow/schemas/config.schema.yaml")
@@ -18,7 +17,9 @@ study.check(config)
 plan = Plan(config)
 
 if workflow.is_main_process and run_lock.take():
-    logger.warning("An earlier run was killed; its lock is removed, its finished work is kept.")
+    logger.warning(
+        "An earlier run was killed; its lock is removed, its finished work is kept."
+    )
 
 
 report: "workflow/report/workflow.rst"

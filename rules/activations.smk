@@ -4,6 +4,15 @@ rule activations:
         tokens=paths.TOKENS,
     output:
         activations=paths.ACTIVATIONS,
+    log:
+        paths.log(paths.ACTIVATIONS),
+    benchmark:
+        paths.benchmark(paths.ACTIVATIONS)
+    priority: 5
+    conda:
+        "../envs/tending.yaml"
+    resources:
+        gpu=plan.gpus(),
     params:
         position=lookup(within=config, dpath="extraction/position"),
         batch_size=lookup(within=config, dpath="extraction/batch_size"),
@@ -12,15 +21,6 @@ rule activations:
         sequences=lookup(within=config, dpath="corpus/sequences"),
         loss_sequences=lookup(within=config, dpath="held_out_loss/sequences"),
         version=module_version("tending.activations"),
-    log:
-        paths.log(paths.ACTIVATIONS),
-    benchmark:
-        paths.benchmark(paths.ACTIVATIONS)
-    resources:
-        gpu=plan.gpus(),
-    priority: 5
-    conda:
-        "../envs/tending.yaml"
     message:
         "Activations of {wildcards.model} at step {wildcards.step}"
     script:

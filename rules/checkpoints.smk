@@ -5,9 +5,6 @@ rule train:
     output:
         manifest=paths.TRAINING_MANIFEST,
         log=paths.TRAINING_LOG,
-    params:
-        recipe=plan.recipe,
-        version=module_version("tending.training"),
     log:
         paths.log(paths.TRAINING_MANIFEST),
     benchmark:
@@ -15,6 +12,9 @@ rule train:
     priority: 10  # the longest jobs of a study
     conda:
         "../envs/tending.yaml"
+    params:
+        recipe=plan.recipe,
+        version=module_version("tending.training"),
     message:
         "Training {wildcards.model}"
     script:
@@ -26,16 +26,16 @@ rule checkpoint:
         plan.checkpoint_files,
     output:
         record=paths.CHECKPOINT,
-    params:
-        folder=plan.checkpoint_folder,
-        revision=plan.revision,
-        code=code_hash("tending.inspection"),
     log:
         paths.log(paths.CHECKPOINT),
     benchmark:
         paths.benchmark(paths.CHECKPOINT)
     conda:
         "../envs/tending.yaml"
+    params:
+        folder=plan.checkpoint_folder,
+        revision=plan.revision,
+        code=code_hash("tending.inspection"),
     message:
         "Inspecting {wildcards.model} at step {wildcards.step}"
     script:

@@ -5,15 +5,15 @@ rule convergence:
     output:
         # An updated file keeps the scores of metrics that have not changed.
         scores=update(paths.CONVERGENCE),
-    params:
-        metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
-        code=code_hash("tending.comparison"),
     log:
         paths.log(paths.CONVERGENCE),
     benchmark:
         paths.benchmark(paths.CONVERGENCE)
     conda:
         "../envs/tending.yaml"
+    params:
+        metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
+        code=code_hash("tending.comparison"),
     message:
         "Convergence of {wildcards.model} at step {wildcards.step}"
     script:

@@ -2,15 +2,15 @@ rule embedded_corpus:
     output:
         corpus=paths.EMBEDDED_CORPUS,
         tokenizer=paths.EMBEDDED_TOKENIZER,
-    params:
-        packages=embedded_packages(),
-        code=code_hash("tending.corpus.embedded"),
     log:
         paths.log(paths.EMBEDDED_CORPUS),
     benchmark:
         paths.benchmark(paths.EMBEDDED_CORPUS)
     conda:
         "../envs/tending.yaml"
+    params:
+        packages=embedded_packages(),
+        code=code_hash("tending.corpus.embedded"),
     message:
         "Collecting the embedded corpus and training its tokenizer"
     script:
@@ -23,13 +23,6 @@ rule corpus:
         tokenizer=plan.tokenizer_file,
     output:
         tokens=paths.TOKENS,
-    params:
-        source=lookup(within=config, dpath="corpus/source"),
-        length=lookup(within=config, dpath="corpus/length", default=None),
-        seed=lookup(within=config, dpath="corpus/seed"),
-        sequences=plan.rows(),
-        context=plan.context,
-        code=code_hash("tending.corpus.embedded", "tending.corpus.text", "tending.corpus.tokens"),
     log:
         paths.log(paths.TOKENS),
     benchmark:
@@ -37,6 +30,15 @@ rule corpus:
     priority: 20  # everything else waits for it, and it is short
     conda:
         "../envs/tending.yaml"
+    params:
+        source=lookup(within=config, dpath="corpus/source"),
+        length=lookup(within=config, dpath="corpus/length", default=None),
+        seed=lookup(within=config, dpath="corpus/seed"),
+        sequences=plan.rows(),
+        context=plan.context,
+        code=code_hash(
+            "tending.corpus.embedded", "tending.corpus.text", "tending.corpus.tokens"
+        ),
     message:
         "Choosing the probe sequences"
     script:

@@ -13,16 +13,16 @@ for figure in plan.figures():
                 labels={"figure": plan.figure_text(figure, "TITLE")},
             ),
             pdf=plan.path(paths.FIGURE_PDF, figure=figure),
-        params:
-            figure=figure,
-            options=plan.figure_options(),
-            code=code_hash(f"{study.FIGURES}.{figure}"),
         log:
             plan.path(paths.log(paths.FIGURE_PNG), figure=figure),
         benchmark:
             plan.path(paths.benchmark(paths.FIGURE_PNG), figure=figure)
         conda:
             "../envs/tending.yaml"
+        params:
+            figure=figure,
+            options=plan.figure_options(),
+            code=code_hash(f"{study.FIGURES}.{figure}"),
         message:
             f"Figure {figure}"
         script:
@@ -32,14 +32,14 @@ for figure in plan.figures():
 rule study_config:
     output:
         config=plan.path(paths.CONFIG),
-    params:
-        settings=plan.settings(),
     log:
         plan.path(paths.log(paths.CONFIG)),
     benchmark:
         plan.path(paths.benchmark(paths.CONFIG))
     conda:
         "../envs/tending.yaml"
+    params:
+        settings=plan.settings(),
     message:
         "Recording the study's settings"
     script:
@@ -50,7 +50,6 @@ rule report:
     input:
         config=plan.path(paths.CONFIG),
         results=plan.report_files(),
-        captions=plan.captions(),
     output:
         html=plan.path(paths.REPORT),
     log:
@@ -59,6 +58,8 @@ rule report:
         plan.path(paths.benchmark(paths.REPORT))
     conda:
         "../envs/tending.yaml"
+    params:
+        captions=plan.captions(),
     message:
         "Building the report"
     script:

@@ -3,14 +3,14 @@ rule spectra:
         checkpoint=paths.CHECKPOINT,
     output:
         spectra=paths.SPECTRA,
-    params:
-        code=code_hash("tending.spectra", "tending.families.gpt_neox"),
     log:
         paths.log(paths.SPECTRA),
     benchmark:
         paths.benchmark(paths.SPECTRA)
     conda:
         "../envs/tending.yaml"
+    params:
+        code=code_hash("tending.spectra", "tending.families.gpt_neox"),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"
     script:

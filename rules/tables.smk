@@ -8,16 +8,16 @@ rule effective_rank_table:
             category="Tables",
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="effective_rank"),
-    params:
-        metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
-        training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
     log:
         plan.path(paths.log(paths.TABLE_CSV), table="effective_rank"),
     benchmark:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="effective_rank")
     conda:
         "../envs/tending.yaml"
+    params:
+        metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
     message:
         "Table of effective ranks"
     script:
@@ -34,16 +34,16 @@ rule convergence_table:
             category="Tables",
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="convergence"),
-    params:
-        metrics=config["similarity"],
-        training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
     log:
         plan.path(paths.log(paths.TABLE_CSV), table="convergence"),
     benchmark:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="convergence")
     conda:
         "../envs/tending.yaml"
+    params:
+        metrics=config["similarity"],
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
     message:
         "Table of convergence scores"
     script:
@@ -60,18 +60,18 @@ rule stabilisation_table:
             category="Tables",
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="stabilisation"),
-    params:
-        metrics=config["similarity"],
-        thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
-        early=lookup(within=config, dpath="stabilisation/early"),
-        training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
     log:
         plan.path(paths.log(paths.TABLE_CSV), table="stabilisation"),
     benchmark:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="stabilisation")
     conda:
         "../envs/tending.yaml"
+    params:
+        metrics=config["similarity"],
+        thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
+        early=lookup(within=config, dpath="stabilisation/early"),
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
     message:
         "Table of stabilisation"
     script:
@@ -88,15 +88,15 @@ rule loss_table:
             category="Tables",
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="loss"),
-    params:
-        training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
     log:
         plan.path(paths.log(paths.TABLE_CSV), table="loss"),
     benchmark:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="loss")
     conda:
         "../envs/tending.yaml"
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
     message:
         "Table of held-out losses"
     script:
@@ -114,15 +114,15 @@ rule training_table:
             category="Tables",
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="training"),
-    params:
-        training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
     log:
         plan.path(paths.log(paths.TABLE_CSV), table="training"),
     benchmark:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="training")
     conda:
         "../envs/tending.yaml"
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.tables"),
     message:
         "Table of training logs"
     script:
@@ -138,15 +138,15 @@ rule summary:
             caption="../workflow/report/summary.rst",
             category="Summary",
         ),
-    params:
-        options=plan.figure_options(),
-        code=code_hash("tending.summary"),
     log:
         plan.path(paths.log(paths.SUMMARY)),
     benchmark:
         plan.path(paths.benchmark(paths.SUMMARY))
     conda:
         "../envs/tending.yaml"
+    params:
+        options=plan.figure_options(),
+        code=code_hash("tending.summary"),
     message:
         "Summary of the study"
     script:

@@ -309,13 +309,13 @@ def test_more_sequences_than_there_are_is_refused() -> None:
         assert done > 0, "no progress: this would go on for ever"
 
     asked = Extraction(sequences=5, batch_size=2)
-    with pytest.raises(ValueError, match="5"):
+    with pytest.raises(ValueError, match=r"3 sequences|5 sequences"):
         capture(model_of("gpt_neox"), tiny.tokens(3, 4), asked, progress, no_warning)
 
 
 def test_a_loss_of_single_tokens_is_refused() -> None:
     """A sequence of one token predicts nothing."""
-    with pytest.raises(ValueError, match="loss"):
+    with pytest.raises(ValueError, match="one token|1 token"):
         run(model_of("gpt_neox"), tiny.tokens(3, 1), loss_sequences=3)
 
 

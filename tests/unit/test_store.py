@@ -392,5 +392,5 @@ def test_a_damaged_token_matrix_is_named(tmp_path: Path, name: str) -> None:
 def test_objects_in_npy_are_refused(tmp_path: Path) -> None:
     """An array of objects is a pickle, which may hold code."""
     np.save(tmp_path / "rows.npy", np.array([[{}]], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"rows\.npy"):
+    with pytest.raises(StoreError, match=r"rows\.npy"):
         store.read_matrix(tmp_path / "rows.npy")

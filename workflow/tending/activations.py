@@ -76,7 +76,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load_model(folder: Path, dtype: str, device: torch.device) -> nn.Module:
+def load_model(folder: Path, dtype: str, device: torch.device) -> Any:
     """The causal language model of a checkpoint folder, ready to read from, in `dtype`."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -105,12 +105,12 @@ def probed(position: str | int, length: int) -> Tensor:
 
 
 def capture(
-    model: nn.Module, tokens: Tokens, settings: Extraction, progress: Progress, warn: Warn
+    model: Any, tokens: Tokens, settings: Extraction, progress: Progress, warn: Warn
 ) -> Captured:
     """Run the model over the tokens and keep what the study needs.
 
-    tokens: (sequences, length); the first settings.sequences are probed, the first
-    settings.loss_sequences scored. progress(n) is called after every n sequences, warn(text)
+    model: a causal language model of transformers. tokens: (sequences, length); the first
+    settings.sequences are probed, the first settings.loss_sequences scored. progress(n) is called after every n sequences, warn(text)
     when the batch size is halved. Raises OutOfMemoryError if a single sequence does not fit and
     ValueError if a token is outside the vocabulary or the result is not finite.
     """
@@ -140,10 +140,8 @@ def capture(
 class _Run:
     """One pass over the tokens: the layers' maps, and what has been captured so far."""
 
-    def __init__(
-        self, model: nn.Module, kind: Family, settings: Extraction, positions: Tensor
-    ) -> None:
-        self.model: Any = model
+    def __init__(self, model: Any, kind: Family, settings: Extraction, positions: Tensor) -> None:
+        self.model = model
         self.settings = settings
         self.positions = positions.to(model.device)
         base, config = self.model.base_model, self.model.config.to_dict()
@@ -247,13 +245,13 @@ class _AttentionMaps:
         return torch.einsum("hnk,hdk->nd", self.values(x), self.output)
 
 
-def sequence_losses(head: nn.Module, hidden: Tensor, rows: Tensor) -> Tensor:
+def sequence_losses(head: Any, hidden: Tensor, rows: Tensor) -> Tensor:
     """Mean next-token loss of every sequence in nats, (sequences,), float64.
 
     hidden: (sequences, length, d_model), rows: (sequences, length). The logits of a few
     sequences at a time are held; the log-softmax is taken in float32.
     """
-    vocabulary = int(head.weight.shape[0])  # type: ignore[arg-type, union-attr, index]
+    vocabulary = int(head.weight.shape[0])
     step = max(1, LOGITS_PER_CHUNK // (vocabulary * rows.shape[1]))
     losses = []
     for begin in range(0, len(rows), step):

@@ -78,11 +78,11 @@ class Plan:
             *(self.path(paths.TABLE_CSV, table=table) for table in TABLES),
         ]
 
-    def captions(self) -> list[str]:
-        """Captions of everything the report shows, and its front page."""
+    def captions(self) -> str:
+        """Hash of the captions of everything the report shows, and of its front page."""
         names = ["workflow", "summary", *self.figures(), *(f"table_{table}" for table in TABLES)]
-        folder = Path(__file__).parents[1] / "report"
-        return [str(folder / f"{name}.rst") for name in names]
+        files = [Path(__file__).parents[1] / "report" / f"{name}.rst" for name in names]
+        return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
 
     def figure_options(self) -> str:
         """What figures and captions need to know of the config, as JSON with sorted keys."""
@@ -166,7 +166,8 @@ class Plan:
 
     def rows(self) -> int:
         """Sequences in the study's token file: enough for the probe and for the loss."""
-        return max(self.config["corpus"]["sequences"], self.config["held_out_loss"]["sequences"])
+        wanted = self.config["corpus"]["sequences"], self.config["held_out_loss"]["sequences"]
+        return int(max(wanted))
 
     def gpus(self) -> int:
         """GPUs an extraction takes: none only where the config names the CPU.

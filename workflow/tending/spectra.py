@@ -38,9 +38,9 @@ def head_spectra(attention: Attention) -> Spectrum:
     """
     output = np.asarray(attention.output, dtype=np.float64)
     value = np.asarray(attention.value, dtype=np.float64)
-    r_output = np.linalg.qr(output, mode="r")
-    r_value = np.linalg.qr(value.swapaxes(1, 2), mode="r")
-    return np.linalg.svd(r_output @ r_value.swapaxes(1, 2), compute_uv=False)
+    r_output: npt.NDArray[np.float64] = np.asarray(np.linalg.qr(output, mode="r"))
+    r_value: npt.NDArray[np.float64] = np.asarray(np.linalg.qr(value.swapaxes(1, 2), mode="r"))
+    return np.asarray(np.linalg.svd(r_output @ r_value.swapaxes(1, 2), compute_uv=False))
 
 
 def circuit_spectrum(attention: Attention) -> Spectrum:
@@ -62,4 +62,6 @@ def singular_values(matrix: npt.NDArray[np.floating]) -> Spectrum:
     a = np.asarray(matrix, dtype=np.float64)
     gram = a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a
     eigenvalues = np.linalg.eigvalsh(gram)[::-1]
-    return np.sqrt(np.clip(eigenvalues, 0.0, None))  # rounding may leave a tiny negative one
+    return np.asarray(
+        np.sqrt(np.clip(eigenvalues, 0.0, None))
+    )  # rounding may leave a tiny negative one

@@ -151,7 +151,8 @@ def stabilisation(
     blocks: list[Columns] = []
     scored = convergence[convergence["quantity"].isin(metrics)]
     keys = ["model", "component", "quantity"]
-    for (model, component, metric), group in scored.groupby(keys, sort=False):
+    for key, group in scored.groupby(keys, sort=False):
+        model, component, metric = map(str, key)
         first = group.iloc[0]
         common = {
             "study": first["study"],

@@ -14,7 +14,8 @@ def debiased_linear_cka(x: Array, y: Array) -> float:
     or has no variation left after U-centring.
     """
     x, y = paired(x, y, least=4)
-    return _u_inner(x, y) / math.sqrt(_u_inner(x, x) * _u_inner(y, y))
+    norms = math.sqrt(_u_inner(x, x) * _u_inner(y, y))
+    return _u_inner(x, y) / norms
 
 
 def _u_inner(x: Matrix, y: Matrix) -> float:
@@ -23,10 +24,10 @@ def _u_inner(x: Matrix, y: Matrix) -> float:
     With columns centred, the rows of the Gram matrix K sum to 0, so those of K without its
     diagonal k sum to -k, and the unbiased estimator needs only <K, L> and the diagonals.
     """
-    n = x.shape[0]
-    k, diagonal_l = (x * x).sum(axis=1), (y * y).sum(axis=1)
-    products = float(k @ diagonal_l)
-    sums = float(k.sum() * diagonal_l.sum())
+    n: int = x.shape[0]
+    diagonal_k, diagonal_l = (x * x).sum(axis=1), (y * y).sum(axis=1)
+    products = float(diagonal_k @ diagonal_l)
+    sums = float(diagonal_k.sum()) * float(diagonal_l.sum())
     return gram_inner(x, y) - products * n / (n - 2) + sums / ((n - 1) * (n - 2))
 
 

@@ -1,0 +1,107 @@
+"""The project's own rules: formatting, types, lint, pins, layout."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tending import found, paths
+from tending.config import FIGURES
+from tending.plan import TABLES
+
+REPOSITORY = Path(__file__).parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("snakefmt", "--check", "Snakefile", "rules"),
+        ("mypy",),
+        ("snakemake", "--lint", "--workflow-profile", "none"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_code_is_clean(command: tuple[str, ...]) -> None:
+    run(*command)
+
+
+def pins() -> dict[str, str]:
+    lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {normal(name): version for name, version in pairs}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_dependency_is_pinned_within_its_range() -> None:
+    from packaging.requirements import Requirement
+
+    project = PROJECT["project"]
+    pinned = pins()
+    for line in project["dependencies"] + project["optional-dependencies"]["test"]:
+        requirement = Requirement(line)
+        version = pinned[normal(requirement.name)]
+        assert requirement.specifier.contains(version), f"{line} but pinned to {version}"
+
+
+def test_the_conda_environment_has_the_pinned_dependencies() -> None:
+    from packaging.requirements import Requirement
+
+    environment = yaml.safe_load((REPOSITORY / "envs/tending.yaml").read_text("utf-8"))
+    packages = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    wanted = [normal(Requirement(line).name) for line in PROJECT["project"]["dependencies"]]
+    assert packages == [f"{name}=={pins()[name]}" for name in sorted(wanted)]
+
+
+def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
+    text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
+    rules = re.split(r"^ *rule *\w*:", text, flags=re.MULTILINE)[1:]
+    names = re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
+    scripts = {p.stem for p in (REPOSITORY / "workflow/scripts").glob("*.py")}
+    assert scripts == {*names, "figure"}
+    for rule in rules:
+        for part in ("log:", "benchmark:", "conda:", "message:", "script:"):
+            assert part in rule
+
+
+def test_every_figure_and_table_has_a_caption() -> None:
+    captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
+    tables = {f"table_{name}" for name in TABLES}
+    assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
+
+
+def test_the_schema_describes_every_key() -> None:
+    def undescribed(node: object, path: str) -> list[str]:
+        if not isinstance(node, dict):
+            return []
+        missing = []
+        for name, child in node.get("properties", {}).items():
+            if "description" not in child:
+                missing.append(f"{path}.{name}")
+            missing += undescribed(child, f"{path}.{name}")
+        return missing + undescribed(node.get("items"), f"{path}[]")
+
+    path = REPOSITORY / "workflow/schemas/config.schema.yaml"
+    assert undescribed(yaml.safe_load(path.read_text("utf-8")), "") == []
+
+
+def test_every_path_is_below_the_study() -> None:
+    patterns = {k: v for k, v in vars(paths).items() if k.isupper()}
+    assert all(pattern.startswith(paths.STUDY) for pattern in patterns.values())
+    assert len(set(patterns.values())) == len(patterns)

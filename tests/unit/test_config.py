@@ -1,0 +1,414 @@
+"""What a study may say: its schema, and the relations that a schema cannot state."""
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from tending import config as study
+from tending.config import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+TRAINED = {"d_model": 32, "layers": 2, "heads": 2, "learning_rate": 0.01}
+Config = dict[str, Any]
+Edit = Callable[[Config], object]
+
+
+def config(edit: Edit = lambda _: None) -> Config:
+    """A small study of two trained models, edited and then validated by the schema."""
+    made: Config = {
+        "study": "small",
+        "corpus": {"source": "embedded"},
+        "models": [
+            {"name": "one", "source": "trained", "recipe": dict(TRAINED)},
+            {"name": "two", "source": "trained", "recipe": {**TRAINED, "d_model": 64}},
+        ],
+        "steps": [0, 16, 1024],
+    }
+    edit(made)
+    validate(made, str(SCHEMA))
+    return made
+
+
+def problems(made: Config) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        study.check(made)
+    first, *listed = str(caught.value).splitlines()
+    assert first == f"the study {made['study']!r} cannot be run:"
+    assert all(line.startswith("  - ") for line in listed)
+    return [line.removeprefix("  - ") for line in listed]
+
+
+# The schema
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_studies_that_come_with_the_workflow_are_valid(path: Path) -> None:
+    made = yaml.safe_load(path.read_text("utf-8"))
+    validate(made, str(SCHEMA))
+
+
+def test_the_default_study_can_be_run() -> None:
+    made = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+    validate(made, str(SCHEMA))
+    study.check(made)
+
+
+def test_defaults_are_filled_in() -> None:
+    made = config()
+    assert made["corpus"] == {"source": "embedded", "sequences": 128, "seed": 0}
+    assert made["reference"] == "last"
+    assert made["extraction"] == {
+        "position": "last",
+        "batch_size": 64,
+        "device": "auto",
+        "dtype": "float32",
+    }
+    assert made["held_out_loss"] == {"sequences": 128}
+    assert made["spectrum"] == ["effective_rank", "proportional_effective_rank"]
+    assert made["similarity"] == ["cka", "cka_debiased"]
+    assert made["stabilisation"] == {"thresholds": [0.8, 0.9, 0.95], "early": 0.2}
+    assert made["models"][0]["recipe"] == {
+        **TRAINED,
+        "steps": 1024,
+        "batch": 16,
+        "sequence_length": 64,
+        "save_every": 64,
+        "seed": 0,
+    }
+    study.check(made)
+
+
+def test_what_the_user_wrote_is_left() -> None:
+    made = config(lambda c: c.update(extraction={"dtype": "bfloat16"}, similarity=["cka"]))
+    assert made["extraction"]["dtype"] == "bfloat16"
+    assert made["similarity"] == ["cka"]
+
+
+REFUSED: dict[str, tuple[Edit, str, str]] = {
+    "unknown key": (lambda c: c.update(stepz=[1]), "On instance:", "'stepz'"),
+    "unknown key inside": (
+        lambda c: c.update(extraction={"postion": "last"}),
+        "On instance['extraction']:",
+        "'postion'",
+    ),
+    "unknown key of a recipe": (
+        lambda c: c["models"][1]["recipe"].update(width=3),
+        "On instance['models'][1]['recipe']:",
+        "'width'",
+    ),
+    "missing key": (lambda c: c.pop("corpus"), "On instance:", "'corpus'"),
+    "missing part of a recipe": (
+        lambda c: c["models"][1]["recipe"].pop("heads"),
+        "On instance['models'][1]['recipe']:",
+        "'heads'",
+    ),
+    "wrong type": (
+        lambda c: c["corpus"].update(sequences="many"),
+        "On instance['corpus']['sequences']:",
+        "'many'",
+    ),
+    "too few sequences": (
+        lambda c: c["corpus"].update(sequences=3),
+        "On instance['corpus']['sequences']:",
+        "3 is less than the minimum of 4",
+    ),
+    "negative step": (lambda c: c.update(steps=[0, -5]), "On instance['steps'][1]:", "-5"),
+    "step that is no integer": (
+        lambda c: c.update(steps=[0, 1.5]),
+        "On instance['steps'][1]:",
+        "1.5",
+    ),
+    "duplicate step": (lambda c: c.update(steps=[0, 5, 5]), "On instance['steps']:", "[0, 5, 5]"),
+    "no steps": (lambda c: c.update(steps=[]), "On instance['steps']:", "[]"),
+    "steps of a model": (
+        lambda c: c["models"][1].update(steps=[3, 3]),
+        "On instance['models'][1]['steps']:",
+        "[3, 3]",
+    ),
+    "folder as study name": (lambda c: c.update(study="a/b"), "On instance['study']:", "'a/b'"),
+    "hidden study name": (lambda c: c.update(study=".a"), "On instance['study']:", "'.a'"),
+    "study name with a space": (lambda c: c.update(study="a b"), "On instance['study']:", "'a b'"),
+    "folder as model name": (
+        lambda c: c["models"][0].update(name="../x"),
+        "On instance['models'][0]['name']:",
+        "'../x'",
+    ),
+    "no models": (lambda c: c.update(models=[]), "On instance['models']:", "[]"),
+    "unknown source": (
+        lambda c: c["models"][0].update(source="hub2"),
+        "On instance['models'][0]['source']:",
+        "'hub2'",
+    ),
+    "path without a step": (
+        lambda c: c["models"][0].update(path="/models/final"),
+        "On instance['models'][0]['path']:",
+        "'/models/final'",
+    ),
+    "unknown position": (
+        lambda c: c.update(extraction={"position": "first"}),
+        "On instance['extraction']['position']:",
+        "'first'",
+    ),
+    "float16": (
+        lambda c: c.update(extraction={"dtype": "float16"}),
+        "On instance['extraction']['dtype']:",
+        "'float16'",
+    ),
+    "threshold above 1": (
+        lambda c: c.update(stabilisation={"thresholds": [0.9, 1.5]}),
+        "On instance['stabilisation']['thresholds'][1]:",
+        "1.5",
+    ),
+    "metric twice": (
+        lambda c: c.update(similarity=["cka", "cka"]),
+        "On instance['similarity']:",
+        "['cka', 'cka']",
+    ),
+    "reference that is no step": (
+        lambda c: c.update(reference="first"),
+        "On instance['reference']:",
+        "'first'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "where", "value"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_schema_names_the_place_and_the_value(edit: Edit, where: str, value: str) -> None:
+    with pytest.raises(WorkflowError) as caught:
+        config(edit)
+    message = str(caught.value)
+    assert where in message.splitlines()
+    assert value in message
+
+
+def described(schema: Any, place: str = "") -> list[str]:
+    """Keys of a schema that have no description."""
+    found = []
+    for key, inner in schema.get("properties", {}).items():
+        if "description" not in inner:
+            found.append(f"{place}{key}")
+        found += described(inner, f"{place}{key}.")
+        found += described(inner.get("items", {}), f"{place}{key}[].")
+    return found
+
+
+def test_every_key_is_described_and_every_object_closed() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
+    assert described(schema) == []
+    text = SCHEMA.read_text("utf-8")
+    objects = len(re.findall(r"type: object", text))
+    assert objects == len(re.findall(r"additionalProperties: false", text))
+
+
+# Relations between keys, names and files
+
+
+def test_a_model_name_twice() -> None:
+    made = config(lambda c: c["models"][1].update(name="one"))
+    assert problems(made) == [
+        "models: the name 'one' is used 2 times; give each model its own",
+    ]
+
+
+def test_steps_that_do_not_ascend() -> None:
+    assert problems(config(lambda c: c.update(steps=[0, 64, 16, 1024]))) == [
+        "models: one: steps must ascend, found 16 after a larger one",
+        "models: two: steps must ascend, found 16 after a larger one",
+    ]
+
+
+def test_a_step_that_the_training_does_not_keep_lists_the_nearest() -> None:
+    def edit(made: Config) -> None:
+        made["models"][1]["steps"] = [0, 100, 1024]
+
+    assert problems(config(edit)) == [
+        "models: two: step 100 does not exist; the nearest that do are 16, 32, 64, 128",
+    ]
+
+
+def test_a_step_after_the_end_of_training() -> None:
+    (one, two) = problems(config(lambda c: c.update(steps=[0, 2000])))
+    assert one.endswith("step 2000 does not exist; the nearest that do are 832, 896, 960, 1024")
+    assert "two" in two
+
+
+def test_no_steps_at_all() -> None:
+    made = config(lambda c: (c.pop("steps"), c["models"][0].update(steps=[0])))
+    assert problems(made) == [
+        "models: two: no steps; give the study or the model a list `steps`",
+    ]
+
+
+def test_a_reference_that_is_not_among_the_steps() -> None:
+    def edit(made: Config) -> None:
+        made.update(reference=512)
+        made["models"][0]["steps"] = [0, 512]
+
+    assert problems(config(edit)) == [
+        "models: two: the reference step 512 is not among its steps; add it to them",
+    ]
+
+
+def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
+    made = config(lambda c: c["models"][1].update(steps=[0, 512]))
+    one, two = made["models"]
+    assert study.steps(made, one) == [0, 16, 1024] and study.steps(made, two) == [0, 512]
+    assert (study.reference(made, one), study.reference(made, two)) == (1024, 512)
+    assert study.reference({**made, "reference": 0}, one) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "known"),
+    [
+        ("similarity", "ckaa", "unknown similarity metric 'ckaa'; available: cka, cka_debiased"),
+        ("spectrum", "rank", "unknown spectrum metric 'rank'; available: effective_rank, prop"),
+        ("figures", "plot", "unknown figure 'plot'; available: "),
+    ],
+)
+def test_an_unknown_name_lists_the_known(key: str, name: str, known: str) -> None:
+    (problem,) = problems(config(lambda c: c.update({key: [name]})))
+    assert problem.startswith(f"{key}: {known}")
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (
+            lambda c: c["models"][0].pop("recipe"),
+            "models: one: a model of the source trained needs `recipe`",
+        ),
+        (
+            lambda c: c["models"][0].update(path="/models/step{step}"),
+            "models: one: `path` means nothing for the source trained; remove it or set another "
+            "source",
+        ),
+        (
+            lambda c: c["models"][0].update(training_steps=5),
+            "models: one: `training_steps` means nothing for the source trained; remove it or set "
+            "another source",
+        ),
+        (
+            lambda c: c["models"][0]["recipe"].update(heads=3),
+            "models: one: recipe: d_model 32 is not a multiple of heads 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_together(edit: Edit, problem: str) -> None:
+    assert problems(config(edit)) == [problem]
+
+
+def test_a_head_too_narrow_for_its_rotary_embedding() -> None:
+    """A quarter of d_head is rotated, in pairs: d_head 4 rotates one number, half a pair."""
+    made = config(lambda c: c["models"][0]["recipe"].update(d_model=32, heads=8))
+    (problem,) = problems(made)
+    assert "models: one: recipe:" in problem and "heads" in problem
+
+
+# Models of the user's own
+
+
+def local(folder: Path, **changes: Any) -> Edit:
+    def edit(made: Config) -> None:
+        path = f"{folder}/step{{step}}"
+        made["models"] = [{"name": "mine", "source": "local", "path": path, **changes}]
+        made["corpus"] = {"source": "text", "path": str(folder)}
+
+    return edit
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    for step in (0, 16, 500, 1024):
+        tiny.config("gpt_neox").save_pretrained(tmp_path / f"step{step}")
+    return tmp_path
+
+
+def test_local_checkpoints_are_found(checkpoints: Path) -> None:
+    study.check(config(local(checkpoints)))
+
+
+def test_local_checkpoints_that_are_not_there_list_the_nearest(checkpoints: Path) -> None:
+    made = config(local(checkpoints, steps=[0, 400]))
+    assert problems(made) == [
+        "models: mine: step 400 does not exist; the nearest that do are 0, 16, 500, 1024",
+    ]
+
+
+def test_a_path_that_matches_nothing(tmp_path: Path) -> None:
+    made = config(local(tmp_path, steps=[7], path=f"{tmp_path}/chk-{{step}}"))
+    assert problems(made) == [
+        f"models: mine: step 7 does not exist; nothing matches '{tmp_path}/chk-{{step}}'; check "
+        f"the path and its {{step}} pattern",
+    ]
+
+
+def test_a_path_that_matches_nothing_is_said_once(tmp_path: Path) -> None:
+    made = config(local(tmp_path, path=f"{tmp_path}/none-{{step}}"))
+    assert len(problems(made)) == 1  # not once for each of 154 steps
+
+
+def test_a_local_model_without_a_path(tmp_path: Path) -> None:
+    made = config(lambda c: (local(tmp_path)(c), c["models"][0].pop("path")))
+    assert problems(made) == ["models: mine: a model of the source local needs `path`"]
+
+
+@pytest.mark.parametrize("source", ["text", "tokens"])
+def test_a_corpus_without_its_file(source: str) -> None:
+    assert problems(config(lambda c: c.update(corpus={"source": source}))) == [
+        f"corpus: source {source} needs a `path`",
+    ]
+    assert problems(config(lambda c: c.update(corpus={"source": source, "path": "/no/x"}))) == [
+        "corpus: /no/x does not exist",
+    ]
+
+
+def test_a_model_that_the_embedded_tokenizer_is_not_for(checkpoints: Path) -> None:
+    made = config(lambda c: (local(checkpoints)(c), c.update(corpus={"source": "embedded"})))
+    (problem,) = problems(made)
+    assert problem.startswith("corpus: the embedded corpus has its own tokenizer, which mine was")
+
+
+def test_models_with_different_tokenizers_are_two_studies(checkpoints: Path) -> None:
+    def edit(made: Config) -> None:
+        trained = made["models"][0]
+        local(checkpoints)(made)
+        made["models"].append(trained)
+
+    (problem,) = problems(config(edit))
+    assert "make two studies" in problem
+
+
+def test_a_loss_of_single_tokens() -> None:
+    """A sequence of one token predicts nothing: better said now than by a job on the GPU."""
+    made = config(lambda c: c["corpus"].update(length=1))
+    (problem,) = problems(made)
+    assert "held_out_loss" in problem and "length" in problem
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    def edit(made: Config) -> None:
+        made.update(similarity=["ckaa", "cka", "ckb"], figures=["plot"], reference=3)
+        made["corpus"] = {"source": "text", "path": "/no/x"}
+        made["models"][0]["recipe"]["heads"] = 3
+        made["models"][1]["steps"] = [0, 3, 5]
+
+    found = "\n".join(problems(config(edit)))
+    for part in ("ckaa", "ckb", "plot", "/no/x", "heads 3", "step 3 does", "step 5 does", "one: the"):
+        assert part in found, part
+
+
+def test_checking_changes_nothing() -> None:
+    made = config()
+    before = copy.deepcopy(made)
+    study.check(made)
+    assert made == before
