@@ -21,6 +21,7 @@ format: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "tending needs Python 3.11 to 3.13; install one, or name it: make run PYTHON=..." >&2; exit 1; }
+	@echo "Installing the pinned dependencies into .venv; this takes a few minutes the first time."
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test]'

@@ -21,7 +21,7 @@ for figure in plan.figures():
             "../envs/tending.yaml"
         params:
             figure=figure,
-            options=plan.figure_options(),
+            options=plan.figure_options,
             code=code_hash(f"{study.FIGURES}.{figure}"),
         message:
             f"Figure {figure}"
@@ -39,7 +39,7 @@ rule study_config:
     conda:
         "../envs/tending.yaml"
     params:
-        settings=plan.settings(),
+        settings=plan.settings,
     message:
         "Recording the study's settings"
     script:

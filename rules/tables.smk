@@ -6,6 +6,7 @@ rule effective_rank_table:
             plan.path(paths.TABLE_CSV, table="effective_rank"),
             caption="../workflow/report/table_effective_rank.rst",
             category="Tables",
+            labels={"table": "effective_rank"},
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="effective_rank"),
     log:
@@ -32,6 +33,7 @@ rule convergence_table:
             plan.path(paths.TABLE_CSV, table="convergence"),
             caption="../workflow/report/table_convergence.rst",
             category="Tables",
+            labels={"table": "convergence"},
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="convergence"),
     log:
@@ -58,6 +60,7 @@ rule stabilisation_table:
             plan.path(paths.TABLE_CSV, table="stabilisation"),
             caption="../workflow/report/table_stabilisation.rst",
             category="Tables",
+            labels={"table": "stabilisation"},
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="stabilisation"),
     log:
@@ -86,6 +89,7 @@ rule loss_table:
             plan.path(paths.TABLE_CSV, table="loss"),
             caption="../workflow/report/table_loss.rst",
             category="Tables",
+            labels={"table": "loss"},
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="loss"),
     log:
@@ -112,6 +116,7 @@ rule training_table:
             plan.path(paths.TABLE_CSV, table="training"),
             caption="../workflow/report/table_training.rst",
             category="Tables",
+            labels={"table": "training"},
         ),
         parquet=plan.path(paths.TABLE_PARQUET, table="training"),
     log:
@@ -137,6 +142,7 @@ rule summary:
             plan.path(paths.SUMMARY),
             caption="../workflow/report/summary.rst",
             category="Summary",
+            labels={"page": "The study in one table"},
         ),
     log:
         plan.path(paths.log(paths.SUMMARY)),
@@ -145,7 +151,7 @@ rule summary:
     conda:
         "../envs/tending.yaml"
     params:
-        options=plan.figure_options(),
+        options=plan.figure_options,
         code=code_hash("tending.summary"),
     message:
         "Summary of the study"

@@ -11,7 +11,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-settings.register_profile("tending", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile(
+    "tending", derandomize=True, database=None, deadline=None, max_examples=25
+)
 settings.load_profile("tending")
 
 

@@ -23,7 +23,6 @@ from tending.metrics.similarity.cka import linear_cka
 every_family = pytest.mark.parametrize("name", tiny.FAMILIES)
 
 SEQUENCES, LENGTH = 12, 7
-CLOSE = {"rtol": 2e-5, "atol": 2e-5}  # float32 rounding of sums in another order
 
 
 @cache
@@ -33,6 +32,11 @@ def model_of(name: str) -> Any:
 
 def no_warning(text: str) -> None:
     pytest.fail(f"unexpected warning: {text}")
+
+
+def assert_close(actual: Any, expected: Any) -> None:
+    """Equal up to the float32 rounding of sums in another order."""
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5)
 
 
 def run(model: Any, tokens: npt.NDArray[np.int32], **settings: Any) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def test_on_one_token_attention_ov_is_the_blocks_output_without_its_bias(name: s
     for layer, output in enumerate(expected.attention_outputs):
         bias = attention_of(model, layer).output_bias
         without = output[:, 0] if bias is None else output[:, 0] - bias
-        np.testing.assert_allclose(captured["attention_ov"][layer], without.numpy(), **CLOSE)
+        assert_close(captured["attention_ov"][layer], without.numpy())
 
 
 @every_family
@@ -118,7 +122,7 @@ def test_the_sum_over_heads_is_the_whole_layer(name: str) -> None:
     captured, inputs = run(model, tokens), seen(model, tokens).value_inputs
     for layer, x in enumerate(inputs):
         summed = terms(attention_of(model, layer), x[:, -1]).sum(dim=0)
-        np.testing.assert_allclose(captured["attention_ov"][layer], summed.numpy(), **CLOSE)
+        assert_close(captured["attention_ov"][layer], summed.numpy())
 
 
 @every_family
@@ -145,7 +149,7 @@ def test_mlp_out_is_the_down_projections_output(name: str) -> None:
     model, tokens = model_of(name), tiny.tokens(SEQUENCES, LENGTH)
     captured, expected = run(model, tokens), seen(model, tokens)
     for layer, output in enumerate(expected.mlp_outputs):
-        np.testing.assert_allclose(captured["mlp_out"][layer], output[:, -1].numpy(), **CLOSE)
+        assert_close(captured["mlp_out"][layer], output[:, -1].numpy())
 
 
 @every_family
@@ -237,10 +241,10 @@ def test_all_positions_are_rows_by_sequence_then_position(name: str) -> None:
     captured, expected = run(model, tokens, position="all", batch_size=3), seen(model, tokens)
     for layer in range(model.config.num_hidden_layers):
         flat = expected.mlp_outputs[layer].flatten(0, 1).numpy()
-        np.testing.assert_allclose(captured["mlp_out"][layer], flat, **CLOSE)
+        assert_close(captured["mlp_out"][layer], flat)
         x = expected.value_inputs[layer].flatten(0, 1)
         whole = terms(attention_of(model, layer), x).sum(dim=0).numpy()
-        np.testing.assert_allclose(captured["attention_ov"][layer], whole, **CLOSE)
+        assert_close(captured["attention_ov"][layer], whole)
 
 
 @pytest.mark.parametrize("position", [7, -8, 1000])
@@ -260,7 +264,7 @@ def test_batch_size_changes_rounding_only(name: str) -> None:
         parts = run(model, tokens, batch_size=size, loss_sequences=SEQUENCES)
         assert parts.keys() == whole.keys()
         for key, array in parts.items():
-            np.testing.assert_allclose(array, whole[key], **CLOSE)
+            assert_close(array, whole[key])
 
 
 @every_family
@@ -298,7 +302,7 @@ def test_probed_and_scored_sequences_are_the_first_of_each(
     captured = capture(model, tokens, settings, done.append, no_warning).arrays
     assert sum(done) == max(probed, scored)
     for key in ("attention_ov", "attention_ov_heads", "mlp_out"):
-        np.testing.assert_allclose(captured[key], all_of_them[key][..., :probed, :], **CLOSE)
+        assert_close(captured[key], all_of_them[key][..., :probed, :])
     if scored:
         expected = all_of_them["held_out_loss"][:scored]
         np.testing.assert_allclose(captured["held_out_loss"], expected, rtol=1e-5)
@@ -315,7 +319,7 @@ def test_more_sequences_than_there_are_is_refused() -> None:
 
 def test_a_loss_of_single_tokens_is_refused() -> None:
     """A sequence of one token predicts nothing."""
-    with pytest.raises(ValueError, match="one token|1 token"):
+    with pytest.raises(ValueError, match=r"one token|1 token"):
         run(model_of("gpt_neox"), tiny.tokens(3, 1), loss_sequences=3)
 
 
@@ -372,7 +376,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing() -> None:
     assert all("out of memory" in w for w in warnings)
     assert done == [2] * 6
     for key, array in captured.items():
-        np.testing.assert_allclose(array, expected[key], **CLOSE)
+        assert_close(array, expected[key])
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3])
@@ -389,12 +393,12 @@ def test_nothing_of_a_batch_is_kept_when_memory_runs_out_at_its_end(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 TiB")
         return stack(tensors, *rest)
 
-    monkeypatch.setattr(activations.torch, "stack", stack_until)
+    monkeypatch.setattr(torch, "stack", stack_until)
     settings = Extraction(sequences=8, loss_sequences=8, batch_size=8)
     captured = capture(model, tokens, settings, lambda _: None, lambda _: None).arrays
     assert {k: a.shape for k, a in captured.items()} == {k: a.shape for k, a in expected.items()}
     for key, array in captured.items():
-        np.testing.assert_allclose(array, expected[key], **CLOSE)
+        assert_close(array, expected[key])
 
 
 def test_a_single_sequence_that_does_not_fit_is_a_clear_error() -> None:
@@ -421,7 +425,7 @@ def test_loads_in_the_dtype_that_is_asked_for(name: str, tmp_path: Path) -> None
     expected, loaded = run(stored, tokens), run(exact, tokens)
     rounded = run(short, tokens, loss_sequences=6)
     for key, array in loaded.items():
-        np.testing.assert_allclose(array, expected[key], **CLOSE)
+        assert_close(array, expected[key])
         assert rounded[key].dtype == np.float32
         assert linear_cka(rounded[key][-1].reshape(-1, 6).T, array[-1].reshape(-1, 6).T) > 0.99
         assert not np.array_equal(rounded[key], array)
@@ -458,7 +462,7 @@ def sample(array: npt.NDArray[Any]) -> list[float]:
 
 def test_golden_activations(one_thread: None) -> None:
     model, tokens = tiny.model("gpt_neox", seed=20241015), tiny.tokens(9, LENGTH, seed=20241015)
-    numbers = {}
+    numbers: dict[str, list[float]] = {}
     for position in ("last", "all", -3):
         captured = run(model, tokens, position=position, loss_sequences=5)
         numbers |= {f"{key} {position}": sample(array) for key, array in captured.items()}

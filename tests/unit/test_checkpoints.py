@@ -122,7 +122,7 @@ def test_a_trained_model() -> None:
 
 
 def test_an_unknown_source_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="unknown model source 's3'; available: .*local, trained"):
+    with pytest.raises(ValueError, match=r"unknown model source 's3'; available: .*local, trained"):
         source("s3")
 
 

@@ -49,12 +49,12 @@ def naive_cka(x: Matrix, y: Matrix) -> float:
     """Kornblith et al. (2019), eq. 3 and 4: HSIC(K, L) = tr(KHLH) / (n - 1)^2."""
     n = len(x)
     h = np.eye(n) - np.ones((n, n)) / n
-    k, l = x @ x.T, y @ y.T
+    k_x, k_y = x @ x.T, y @ y.T
 
     def hsic(a: Matrix, b: Matrix) -> float:
         return float(np.trace(a @ h @ b @ h)) / (n - 1) ** 2
 
-    return hsic(k, l) / math.sqrt(hsic(k, k) * hsic(l, l))
+    return hsic(k_x, k_y) / math.sqrt(hsic(k_x, k_x) * hsic(k_y, k_y))
 
 
 def u_centred(k: Matrix) -> Matrix:

@@ -1,5 +1,7 @@
 """Singular values equal dense SVDs, and step 0 of Pythia follows from its shapes."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +12,7 @@ from tending.metrics.spectrum.effective_rank import effective_rank
 from tending.metrics.spectrum.proportional_effective_rank import proportional_effective_rank
 from tending.spectra import circuit_spectrum, head_spectra, singular_values, weight_spectra
 
-Matrix = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.floating[Any]]
 
 # d, heads, d_head, PER of one OV head at step 0 (shared/reference; published to 0.001)
 PYTHIA = {
@@ -49,7 +51,7 @@ def test_heads_equal_a_dense_svd() -> None:
 
 def test_whole_layer_equals_a_dense_svd_of_the_sum() -> None:
     attention = gaussian_attention(48, 4, 12)
-    dense = np.linalg.svd(sum(dense_heads(attention)), compute_uv=False)
+    dense = np.linalg.svd(np.sum(dense_heads(attention), axis=0), compute_uv=False)
     ours = circuit_spectrum(attention)
     assert ours.shape == (48,)
     assert ours == pytest.approx(dense, rel=1e-6, abs=1e-7 * dense[0])
@@ -111,7 +113,7 @@ def test_every_layer_of_a_family_equals_dense_svds(name: str) -> None:
     for layer in range(sizes.layers):
         heads = dense_heads(kind.attention(weights, config, layer))
         expected = {
-            "attention_ov": sum(heads),
+            "attention_ov": np.sum(heads, axis=0),
             "mlp_out": np.asarray(kind.mlp_out(weights, layer)),
         }
         for component, matrix in expected.items():

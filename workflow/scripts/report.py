@@ -8,18 +8,20 @@ from tending import atomic
 from tending.job import running
 
 
-def main(snakefile: Path, config: Path, results: list[str], html: Path) -> None:
+def main(repository: Path, config: Path, results: list[str], html: Path) -> None:
     with atomic.replacing(html) as partial:
         command = [sys.executable, "-m", "snakemake", *results]
-        command += ["--snakefile", str(snakefile), "--configfile", str(config)]
-        command += ["--report", str(partial), "--workflow-profile", "none", "--nolock", "--quiet"]
+        command += ["--snakefile", str(repository / "Snakefile"), "--configfile", str(config)]
+        style = repository / "workflow/report/stylesheet.css"
+        command += ["--report", str(partial), "--report-stylesheet", str(style)]
+        command += ["--workflow-profile", "none", "--nolock", "--quiet"]
         subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
     with running(snakemake.log[0], snakemake.threads):
         main(
-            Path(snakemake.scriptdir).parents[1] / "Snakefile",
+            Path(snakemake.scriptdir).parents[1],
             Path(snakemake.input.config),
             list(snakemake.input.results),
             Path(snakemake.output.html),

@@ -79,12 +79,13 @@ class Plan:
         ]
 
     def captions(self) -> str:
-        """Hash of the captions of everything the report shows, and of its front page."""
+        """Hash of the report's front page, captions and style sheet."""
+        folder = Path(__file__).parents[1] / "report"
         names = ["workflow", "summary", *self.figures(), *(f"table_{table}" for table in TABLES)]
-        files = [Path(__file__).parents[1] / "report" / f"{name}.rst" for name in names]
+        files = [*(folder / f"{name}.rst" for name in names), folder / "stylesheet.css"]
         return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
 
-    def figure_options(self) -> str:
+    def figure_options(self, wildcards: Wildcards) -> str:
         """What figures and captions need to know of the config, as JSON with sorted keys."""
         config = self.config
         options = {
@@ -187,7 +188,10 @@ class Plan:
         """`metric hash` for every metric, in the config's order."""
         return [f"{name} {provenance.code_hash(f'{package}.{name}')}" for name in names]
 
-    def settings(self) -> str:
+    # Functions of the wildcards, even where they need none: Snakemake reads plain strings in
+    # `params` for wildcards, and a path pattern in a config has some.
+
+    def settings(self, wildcards: Wildcards) -> str:
         """The whole config as JSON with sorted keys."""
         return json.dumps(self.config, sort_keys=True, indent=2)
 

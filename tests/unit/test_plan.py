@@ -1,0 +1,147 @@
+"""Which files a study consists of."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from test_config import TRAINED, config
+
+from tending import found, paths, plan, provenance
+from tending.plan import Plan
+
+PATTERNS = {
+    name: value
+    for name, value in vars(paths).items()
+    if name.isupper() and isinstance(value, str) and name != "STUDY"
+}
+
+
+def job(**wildcards: Any) -> SimpleNamespace:
+    return SimpleNamespace(**wildcards)
+
+
+@pytest.fixture
+def small() -> Plan:
+    def edit(made: dict[str, Any]) -> None:
+        made["models"][1]["steps"] = [0, 512]
+
+    return Plan(config(edit))
+
+
+def test_every_path_is_in_its_study() -> None:
+    assert all(pattern.startswith("results/{study}/") for pattern in PATTERNS.values())
+    assert len(set(PATTERNS.values())) == len(PATTERNS)
+
+
+def test_a_product_has_its_own_log_and_benchmark() -> None:
+    assert paths.log(paths.ACTIVATIONS) == "results/{study}/logs/activations/{model}/step{step}.log"
+    assert paths.benchmark(paths.TOKENS) == "results/{study}/benchmarks/corpus/tokens.tsv"
+    products = [paths.ACTIVATIONS, paths.SPECTRA, paths.CONVERGENCE, paths.CHECKPOINT]
+    assert len({paths.log(p) for p in products}) == len(products)
+
+
+def test_a_file_for_every_model_and_step(small: Plan) -> None:
+    assert small.per_checkpoint(paths.SPECTRA) == [
+        "results/small/spectra/one/step0.h5",
+        "results/small/spectra/one/step16.h5",
+        "results/small/spectra/one/step1024.h5",
+        "results/small/spectra/two/step0.h5",
+        "results/small/spectra/two/step512.h5",
+    ]
+
+
+def test_another_step_or_model_adds_its_own_files_only(small: Plan) -> None:
+    more = config(lambda c: c["models"][1].update(steps=[0, 256, 512]))
+    more["models"].append({**more["models"][0], "name": "three"})
+    before, after = small.per_checkpoint(paths.SPECTRA), Plan(more).per_checkpoint(paths.SPECTRA)
+    assert set(before) < set(after)
+    added = {p.split("/")[3] + "/" + p.split("/")[4] for p in set(after) - set(before)}
+    assert added == {"two/step256.h5", "three/step0.h5", "three/step16.h5", "three/step1024.h5"}
+
+
+def test_every_model_has_its_own_reference(small: Plan) -> None:
+    ask = small.reference_activations
+    assert ask(job(model="one", step="16")) == "results/small/activations/one/step1024.h5"
+    assert ask(job(model="two", step="0")) == "results/small/activations/two/step512.h5"
+
+
+def test_a_checkpoint_is_watched_through_its_manifest(small: Plan) -> None:
+    files = small.checkpoint_files(job(model="one", step="16"))
+    assert files == ["results/small/training/one/manifest.json"]
+    assert small.checkpoint_folder(job(model="one", step="16")).endswith("training/one/step16")
+
+
+def test_a_recipe_is_told_in_full_and_in_order(small: Plan) -> None:
+    told = small.recipe(job(model="one"))
+    assert list(json.loads(told)) == sorted(json.loads(told))
+    assert TRAINED.items() <= json.loads(told).items()
+
+
+def test_progress_is_a_share_of_each_training(small: Plan) -> None:
+    assert small.training_steps() == {"one": 1024, "two": 1024}
+
+
+def test_tokens_serve_the_probe_and_the_loss() -> None:
+    for sequences, scored, expected in ((128, 32, 128), (16, 64, 64), (16, 0, 16)):
+        made = config()
+        made["corpus"]["sequences"] = sequences
+        made["held_out_loss"]["sequences"] = scored
+        assert Plan(made).rows() == expected
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("auto", 1), ("cuda", 1)])
+def test_a_gpu_is_asked_for_unless_the_config_names_the_cpu(device: str, gpus: int) -> None:
+    made = config()
+    made["extraction"]["device"] = device
+    assert Plan(made).gpus() == gpus
+
+
+def test_the_context_is_that_of_the_shortest_model() -> None:
+    made = config(lambda c: c["models"][1]["recipe"].update(sequence_length=48))
+    assert Plan(made).context(job()) == 48
+
+
+def test_the_metrics_codes_change_with_their_modules(small: Plan) -> None:
+    codes = small.metric_codes("tending.metrics.similarity", ["cka", "cka_debiased"])
+    names, hashes = zip(*(code.split() for code in codes), strict=True)
+    assert names == ("cka", "cka_debiased")
+    assert hashes[0] == provenance.code_hash("tending.metrics.similarity.cka")
+    assert hashes[0] != hashes[1]
+
+
+def test_all_figures_are_drawn_unless_some_are_named() -> None:
+    every = found.names("tending.figures")
+    assert Plan(config()).figures() == every
+    named = config(lambda c: c.update(figures=every[:2]))
+    assert Plan(named).figures() == every[:2]
+
+
+def test_a_figure_without_its_tables_is_not_drawn() -> None:
+    made = config(lambda c: c.update(held_out_loss={"sequences": 0}))
+    planned = Plan(made)
+    for figure in found.names("tending.figures"):
+        only_loss = planned.tables_of(figure) == ["loss"]
+        assert (figure in planned.figures()) == (not only_loss)
+
+
+@pytest.mark.parametrize("figure", found.names("tending.figures"))
+def test_a_figure_says_what_it_needs(figure: str) -> None:
+    planned = Plan(config())
+    assert set(planned.tables_of(figure)) <= set(plan.TABLES)
+    assert planned.figure_text(figure, "TITLE")
+    assert planned.figure_text(figure, "CATEGORY")
+
+
+def test_settings_are_the_whole_config_in_order(small: Plan) -> None:
+    assert json.loads(small.settings(job())) == small.config
+    backwards = dict(reversed(list(small.config.items())))
+    assert Plan(backwards).settings(job()) == small.settings(job())
+
+
+def test_versions_of_stages_and_packages() -> None:
+    from tending import activations, training
+
+    assert plan.module_version("tending.activations") == activations.VERSION
+    assert plan.module_version("tending.training") == training.VERSION
+    assert any(p.startswith("numpy ") for p in plan.embedded_packages())
