@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from snakemake.utils import min_version, validate
 
 from tending import config as study, paths, run_lock
@@ -12,7 +14,10 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config.yaml"
 
 
-validate(config, "workflow/schemas/config.schema.yaml")
+study.check_schema(
+    config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+)
+validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
 study.check(config)
 plan = Plan(config)
 

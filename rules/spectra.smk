@@ -10,7 +10,8 @@ rule spectra:
     conda:
         "../envs/tending.yaml"
     params:
-        code=code_hash("tending.spectra", "tending.families.gpt_neox"),
+        family=plan.family_code,
+        code=code_hash("tending.spectra"),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"
     script:

@@ -337,17 +337,12 @@ def test_local_checkpoints_that_are_not_there_list_the_nearest(checkpoints: Path
     ]
 
 
-def test_a_path_that_matches_nothing(tmp_path: Path) -> None:
-    made = config(local(tmp_path, steps=[7], path=f"{tmp_path}/chk-{{step}}"))
-    assert problems(made) == [
-        f"models: mine: step 7 does not exist; nothing matches '{tmp_path}/chk-{{step}}'; check "
-        f"the path and its {{step}} pattern",
-    ]
-
-
 def test_a_path_that_matches_nothing_is_said_once(tmp_path: Path) -> None:
+    """Not once for each of 154 steps."""
     made = config(local(tmp_path, path=f"{tmp_path}/none-{{step}}"))
-    assert len(problems(made)) == 1  # not once for each of 154 steps
+    (problem,) = problems(made)
+    remedy = f"nothing matches '{tmp_path}/none-{{step}}'; check the path and its {{step}} pattern"
+    assert problem.startswith("models: mine: ") and problem.endswith(remedy)
 
 
 def test_a_local_model_without_a_path(tmp_path: Path) -> None:

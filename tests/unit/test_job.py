@@ -49,7 +49,6 @@ def test_a_job_that_ends_well(log: Path) -> None:
         "FloatingPointError",
         "FileNotFoundError",
         "MemoryError",
-        "RuntimeError",
     ],
 )
 def test_an_error_that_names_its_remedy_is_one_line(log: Path, error: str) -> None:

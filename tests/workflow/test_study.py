@@ -137,7 +137,8 @@ def test_a_study_file_replaces_the_default_one(tmp_path: Path) -> None:
             {"similarity": ["ckaa"]},
             "unknown similarity metric 'ckaa'; available: cka, cka_debiased",
         ),
-        ({"sequence": 12}, "'sequence' was unexpected"),
+        ({"sequence": 12}, "the config: unknown key 'sequence'; known: study, note, corpus"),
+        ({"steps": [0, -2]}, "steps[1]: -2 is less than the minimum of 0"),
         ({"reference": 3}, "the reference step 3 is not among its steps"),
     ],
 )

@@ -54,7 +54,7 @@ class Captured:
     arrays: dict[str, npt.NDArray[Any]]
 
 
-class OutOfMemoryError(RuntimeError):
+class OutOfMemoryError(MemoryError):
     """One sequence at a time does not fit."""
 
 
@@ -110,21 +110,33 @@ def capture(
     """Run the model over the tokens and keep what the study needs.
 
     model: a causal language model of transformers. tokens: (sequences, length); the first
-    settings.sequences are probed, the first settings.loss_sequences scored. progress(n) is called after every n sequences, warn(text)
-    when the batch size is halved. Raises OutOfMemoryError if a single sequence does not fit and
-    ValueError if a token is outside the vocabulary or the result is not finite.
+    settings.sequences are probed, the first settings.loss_sequences scored. progress(n) is called
+    after every n sequences, warn(text) when the batch size is halved. Raises OutOfMemoryError if
+    a single sequence does not fit, and ValueError if there are too few sequences, a token is
+    outside the vocabulary or the result is not finite.
     """
     kind, config = family(model.config.model_type), model.config.to_dict()
     sizes = kind.architecture(config)
-    if tokens.max(initial=0) >= sizes.vocabulary:
+    total = max(settings.sequences, settings.loss_sequences)
+    if len(tokens) < total:
         raise ValueError(
-            f"token {tokens.max()} is outside the model's vocabulary of {sizes.vocabulary}; the "
+            f"the corpus has {len(tokens)} sequences, {total} are asked for; make it anew (see "
+            f"`corpus.sequences` and `held_out_loss.sequences`)"
+        )
+    if settings.loss_sequences and tokens.shape[1] < 2:
+        raise ValueError(
+            "a sequence of one token has no next token to take a loss of; raise `corpus.length` "
+            "or set `held_out_loss.sequences` to 0"
+        )
+    outside = tokens[(tokens < 0) | (tokens >= sizes.vocabulary)]
+    if outside.size:
+        raise ValueError(
+            f"token {outside[0]} is outside the model's vocabulary of {sizes.vocabulary}; the "
             f"corpus was made with another tokenizer (see `corpus`)"
         )
     run = _Run(model, kind, settings, probed(settings.position, tokens.shape[1]))
     with torch.inference_mode():
         batch_size, start = settings.batch_size, 0
-        total = max(settings.sequences, settings.loss_sequences)
         while start < total:
             rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
             try:
@@ -163,19 +175,20 @@ class _Run:
         scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
         with self._hooks(wanted) as (inputs, outputs):
             hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
-        new = {
-            "attention_ov": [m.whole(x) for m, x in zip(self.maps, inputs, strict=True)],
-            "attention_ov_heads": [m.heads(x) for m, x in zip(self.maps, inputs, strict=True)],
-            "mlp_out": [x.float() for x in outputs],
-        }
+        new: dict[str, Tensor] = {}
+        if wanted:
+            pairs = list(zip(self.maps, inputs, strict=True))
+            new["attention_ov"] = torch.stack([m.whole(x).cpu() for m, x in pairs])
+            new["attention_ov_heads"] = torch.stack([m.heads(x).cpu() for m, x in pairs])
+            new["mlp_out"] = torch.stack([x.float().cpu() for x in outputs])
+        losses: list[Tensor] = []
         if scored:
-            losses = sequence_losses(
-                self.model.get_output_embeddings(), hidden[:scored], rows[:scored]
-            ).cpu()
-            self.losses.append(losses)
-        for name, layers in new.items():
-            if wanted:
-                self.done[name].append(torch.stack(layers).cpu())
+            head = self.model.get_output_embeddings()
+            losses = [sequence_losses(head, hidden[:scored], rows[:scored]).cpu()]
+        # from here on nothing is allocated that could fail and leave half of a batch
+        self.losses += losses
+        for name, values in new.items():
+            self.done[name].append(values)
 
     @contextmanager
     def _hooks(self, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
@@ -235,10 +248,6 @@ class _AttentionMaps:
     def heads(self, x: Tensor) -> Tensor:
         """Each head's term in its own coordinates, (heads, rows, d_head)."""
         return torch.einsum("hnk,hjk->hnj", self.values(x), self.gram_root)
-
-    def terms(self, x: Tensor) -> Tensor:
-        """Each head's term W_O^h (W_V^h LN(x) + b_V^h), (heads, rows, d_model)."""
-        return torch.einsum("hnk,hdk->hnd", self.values(x), self.output)
 
     def whole(self, x: Tensor) -> Tensor:
         """The sum over heads, (rows, d_model)."""

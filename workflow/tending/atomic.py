@@ -1,6 +1,7 @@
 """Files that are whole or not there: written under another name, synced, renamed."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ def replacing(path: Path) -> Iterator[Path]:
     holds results only. The block writes and closes the file; it is flushed to disk here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
-        stale.unlink(missing_ok=True)
+    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.partial{re.escape(path.suffix)}")
+    for stale in path.parent.iterdir():
+        if own.fullmatch(stale.name):
+            stale.unlink(missing_ok=True)
     partial = path.parent / f".{path.stem}.{os.getpid()}.partial{path.suffix}"
     try:
         yield partial

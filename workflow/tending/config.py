@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
 
 from tending import found
 from tending.checkpoints import source
@@ -18,6 +21,36 @@ FIGURES = "tending.figures"
 
 class ConfigError(ValueError):
     """A study that cannot be run as it is written; the message lists everything found."""
+
+
+def check_schema(config: Config, schema: Path) -> None:
+    """Raise ConfigError listing every place where a config departs from its JSON schema.
+
+    schema: the schema's YAML file. Snakemake's own check stops at the first mistake and prints
+    the whole schema with it; it is still what fills in the defaults.
+    """
+    rules = yaml.safe_load(schema.read_text("utf-8"))
+    errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: e.json_path)
+    if errors:
+        listed = "\n".join(f"  - {_place(error)}: {_mistake(error)}" for error in errors)
+        raise ConfigError(f"the study's config is not valid; see {schema.name}:\n{listed}")
+
+
+def _place(error: ValidationError) -> str:
+    return error.json_path.removeprefix("$").removeprefix(".") or "the config"
+
+
+def _mistake(error: ValidationError) -> str:
+    """What is wrong at one place, with the known keys or the key's description as the remedy."""
+    rule = cast(Mapping[str, Any], error.schema)
+    if error.validator == "additionalProperties":
+        known = rule["properties"]
+        unknown = ", ".join(repr(key) for key in cast(Config, error.instance) if key not in known)
+        return f"unknown key {unknown}; known: {', '.join(known)}"
+    described = " ".join(str(rule.get("description", "")).split())
+    if error.validator == "anyOf":
+        return f"{error.instance!r} is not allowed. {described}".rstrip()
+    return f"{error.message}. {described}".rstrip()
 
 
 def check(config: Config) -> None:
@@ -82,9 +115,12 @@ def _steps(config: Config, model: Model) -> Iterator[str]:
         yield f"steps must ascend, found {asked[_first_descent(asked)]} after a larger one"
         return
     existing = source(model["source"]).steps(model)
+    if not existing:
+        yield f"nothing matches {model.get('path')!r}; check the path and its {{step}} pattern"
+        return
     for step in asked:
         if step not in existing:
-            yield f"step {step} does not exist; {_nearest(step, existing, model)}"
+            yield f"step {step} does not exist; {_nearest(step, existing)}"
     wanted = config["reference"]
     if wanted != "last" and wanted not in asked:
         yield f"the reference step {wanted} is not among its steps; add it to them"
@@ -99,9 +135,7 @@ def _first_descent(asked: list[int]) -> int:
     return next(i for i in range(1, len(asked)) if asked[i] < asked[i - 1])
 
 
-def _nearest(step: int, existing: list[int], model: Model) -> str:
-    if not existing:
-        return f"nothing matches {model.get('path')!r}; check the path and its {{step}} pattern"
+def _nearest(step: int, existing: list[int]) -> str:
     nearest = sorted(sorted(existing, key=lambda s: (abs(s - step), s))[:4])
     return f"the nearest that do are {', '.join(map(str, nearest))}"
 
@@ -114,6 +148,11 @@ def _corpus(config: Config) -> Iterator[str]:
             yield f"corpus: source {corpus['source']} needs a `path`"
         elif not Path(path).exists():
             yield f"corpus: {path} does not exist"
+    if corpus.get("length") == 1 and config["held_out_loss"]["sequences"]:
+        yield (
+            "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "
+            "`held_out_loss.sequences` to 0"
+        )
     trained = [m["name"] for m in config["models"] if m["source"] == "trained"]
     others = [m["name"] for m in config["models"] if m["source"] != "trained"]
     if corpus["source"] == "embedded" and others:

@@ -39,7 +39,10 @@ def constant(module: str, name: str) -> object:
         if isinstance(node, ast.Assign) and any(
             isinstance(t, ast.Name) and t.id == name for t in node.targets
         ):
-            return ast.literal_eval(node.value)
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                break
     raise ValueError(f"{module} has no literal {name} at its top level")
 
 

@@ -96,7 +96,12 @@ def _check_shapes(
     folder: Path, weights: WeightFiles, kind: Family, config: Mapping[str, Any]
 ) -> list[str]:
     """Names of the model's weights, the output head's included, once all have the right shape."""
-    expected = kind.shapes(config)
+    try:
+        expected = kind.shapes(config)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{folder}: config.json has no {error}; copy the checkpoint's own config.json"
+        ) from None
     for name, shape in expected.items():
         if name not in weights:
             raise CheckpointError(
@@ -116,7 +121,9 @@ def _check_finite(folder: Path, name: str, weights: WeightFiles) -> None:
     values = weights[name]
     # A sum is not finite if any term is not, and it makes no copy of a large matrix; only a sum
     # that overflowed needs the slow answer.
-    if np.isfinite(values.sum(dtype=np.float64)) or np.isfinite(values).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum(dtype=np.float64)
+    if np.isfinite(total) or np.isfinite(values).all():
         return
     broken = int(values.size - np.isfinite(values).sum())
     raise CheckpointError(

@@ -33,12 +33,12 @@ def running(log: str, threads: int) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
-    except (ValueError, ArithmeticError, OSError, MemoryError, RuntimeError) as error:
-        logger.error("%s", error)
+    except (ValueError, ArithmeticError, OSError, MemoryError) as error:
+        logger.error("%s", str(error) or type(error).__name__)
         logger.debug("%s", traceback.format_exc())
         _leave()
     except Exception:
-        logger.exception("this is a defect of tending; please report it with this log")
+        logger.exception("unexpected; if it is a defect of tending, please report it with this log")
         _leave()
     logger.info("done in %.1f s", time.perf_counter() - started)
 

@@ -158,6 +158,13 @@ class Plan:
         """A trained model's recipe as JSON with sorted keys."""
         return json.dumps(self._models[wildcards.model]["recipe"], sort_keys=True)
 
+    def family_code(self, wildcards: Wildcards) -> str:
+        """Hash of the code that knows a model's family; of its last step's, as all are alike."""
+        model = self._models[wildcards.model]
+        name = source(model["source"]).family(model, self.steps(model["name"])[-1])
+        found.require("tending.families", name, "model family")
+        return provenance.code_hash(f"tending.families.{name}")
+
     def context(self, wildcards: Wildcards) -> int:
         """The longest sequence that every model of the study can read, in tokens."""
         return min(

@@ -181,6 +181,17 @@ def read_scores(path: Path) -> Scores:
 
 def read_matrix(path: Path) -> Array:
     """A user's two-dimensional integer matrix of tokens, from .npy or HDF5 (its only dataset)."""
+    try:
+        return _matrix(path)
+    except (OSError, EOFError, ValueError) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{path} is not a matrix of tokens in .npy or HDF5 ({error}); see `corpus.path`"
+        ) from None
+
+
+def _matrix(path: Path) -> Array:
     if path.suffix == ".npy":
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     with h5py.File(path, "r") as file:

@@ -57,7 +57,7 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards(folder: Path, index: str) -> list[Path]:
     try:
         names = sorted(set(json.loads((folder / index).read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder / index} is not a weight index ({error})") from None
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
@@ -102,8 +102,11 @@ class WeightFiles(Mapping[str, npt.NDArray[Any]]):
                 self._loaded[file] = torch.load(file, map_location="cpu", weights_only=True)
             except Exception as error:
                 # torch raises many types here: a cut-off zip, a pickle with code, a wrong magic.
+                # Its text is many lines and advises to run the code, so the type has to do.
                 raise CheckpointError(
-                    f"{file} cannot be read as plain weights ({error}); convert it to safetensors"
+                    f"{file} cannot be read as plain weights ({type(error).__name__}): it is cut "
+                    f"short, or holds code, which is never run; copy it again or convert it to "
+                    f"safetensors"
                 ) from None
         return self._loaded[file]
 

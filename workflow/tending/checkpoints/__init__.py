@@ -1,8 +1,7 @@
 """Where checkpoints come from, one file per source, found by its name in the config.
 
-A source file has two functions, both quick and without torch, because planning calls them:
-`steps(model)`, the steps that exist, ascending, or None if only looking can tell; and
-`folder(model, step, study)`, the folder of a checkpoint in Hugging Face format.
+A source file has the functions of `Source`, all quick and without torch, because planning calls
+them.
 """
 
 from collections.abc import Mapping
@@ -31,6 +30,9 @@ class Source(Protocol):
 
     def total_steps(self, model: Model, asked: list[int]) -> int:
         """Length of the training in steps, of which a step is a fraction."""
+
+    def family(self, model: Model, step: int) -> str:
+        """The model family, `model_type` in config.json."""
 
     def context(self, model: Model, step: int) -> int:
         """The longest sequence the model can read, in tokens."""

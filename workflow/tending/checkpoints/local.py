@@ -2,10 +2,11 @@
 
 import re
 from functools import cache
+from glob import escape
 from pathlib import Path
 
+from tending import families
 from tending.checkpoints import Model
-from tending.families import family
 from tending.weights import read_config
 
 _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
@@ -13,7 +14,7 @@ _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
 
 def steps(model: Model) -> list[int]:
     """Steps whose folder exists, found by listing the pattern's parent folders."""
-    return _existing(str(model["path"]))
+    return _existing(str(Path(model["path"])))  # `./a//b/` and `a/b` are the same folder
 
 
 @cache
@@ -22,8 +23,8 @@ def _existing(pattern: str) -> list[int]:
     anchor, _, rest = pattern.partition("{step}")
     parent, stem = (anchor, "") if anchor.endswith("/") else ("", anchor)
     root = Path(parent) if parent else Path(anchor).parent
-    glob = f"{Path(stem).name}*{rest}" if stem else f"*{rest}"
-    candidates = (wanted.fullmatch(str(path)) for path in root.glob(glob) if path.is_dir())
+    names = f"{escape(Path(stem).name)}*{escape(rest)}" if stem else f"*{escape(rest)}"
+    candidates = (wanted.fullmatch(str(path)) for path in root.glob(names) if path.is_dir())
     # `step007` is not the folder of step 7: the pattern writes numbers without padding.
     return sorted(
         int(match[1])
@@ -53,7 +54,12 @@ def total_steps(model: Model, asked: list[int]) -> int:
     return int(model.get("training_steps") or max(asked))
 
 
+def family(model: Model, step: int) -> str:
+    """From config.json, read where it lies."""
+    return str(read_config(folder(model, step, ""))["model_type"])
+
+
 def context(model: Model, step: int) -> int:
     """From config.json, read where it lies."""
     config = read_config(folder(model, step, ""))
-    return family(str(config["model_type"])).architecture(config).context
+    return families.family(str(config["model_type"])).architecture(config).context

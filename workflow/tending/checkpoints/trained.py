@@ -68,6 +68,11 @@ def total_steps(model: Model, asked: list[int]) -> int:
     return recipe(model).steps
 
 
+def family(model: Model, step: int) -> str:
+    """All trained models are of Pythia's family."""
+    return "gpt_neox"
+
+
 def context(model: Model, step: int) -> int:
     """The length the model is trained on."""
     return recipe(model).sequence_length

@@ -16,10 +16,14 @@ def files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    inside = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
     if not inside:
         raise CorpusError(f"{path} is neither a text file nor a folder of text files")
     return inside
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def read(paths: list[Path]) -> list[str]:
@@ -43,7 +47,10 @@ def load_tokenizer(path: Path) -> Tokenizer:
             f"{file} does not exist; name a tokenizer.json or a folder that holds one in "
             f"`corpus.tokenizer`"
         )
-    return Tokenizer.from_file(str(file))
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the only type that tokenizers raises
+        raise CorpusError(f"{file} is not a tokenizer ({error}); copy it again") from None
 
 
 def probe(

@@ -14,7 +14,8 @@ def linear_cka(x: Array, y: Array) -> float:
     representation is constant or not finite.
     """
     x, y = paired(x, y, least=2)
-    return gram_inner(x, y) / math.sqrt(gram_inner(x, x) * gram_inner(y, y))
+    # two square roots: the product of the norms may overflow where they do not
+    return gram_inner(x, y) / math.sqrt(gram_inner(x, x)) / math.sqrt(gram_inner(y, y))
 
 
 METRIC = Similarity(

@@ -2,7 +2,16 @@
 
 import math
 
-from tending.metrics.similarity import Array, Matrix, Similarity, gram_inner, paired
+from tending.metrics.similarity import (
+    Array,
+    Matrix,
+    Similarity,
+    UndefinedSimilarityError,
+    gram_inner,
+    paired,
+)
+
+ROUNDING = 1e-12  # of the Gram matrix; what is below it after U-centring is no variation
 
 
 def debiased_linear_cka(x: Array, y: Array) -> float:
@@ -14,8 +23,18 @@ def debiased_linear_cka(x: Array, y: Array) -> float:
     or has no variation left after U-centring.
     """
     x, y = paired(x, y, least=4)
-    norms = math.sqrt(_u_inner(x, x) * _u_inner(y, y))
-    return _u_inner(x, y) / norms
+    return _u_inner(x, y) / _u_norm(x) / _u_norm(y)
+
+
+def _u_norm(x: Matrix) -> float:
+    """Norm of the U-centred Gram matrix of centred x, (n, d).
+
+    0, up to rounding, if all sequences are equally far apart or all but one are alike.
+    """
+    square = _u_inner(x, x)
+    if square <= ROUNDING * gram_inner(x, x):
+        raise UndefinedSimilarityError("the representation has no variation left by U-centring")
+    return math.sqrt(square)
 
 
 def _u_inner(x: Matrix, y: Matrix) -> float:
