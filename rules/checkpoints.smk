@@ -35,8 +35,7 @@ rule checkpoint:
     params:
         folder=plan.checkpoint_folder,
         revision=plan.revision,
-        family=plan.family_code,
-        code=code_hash("tending.inspection"),
+        version=module_version("tending.inspection"),
     message:
         "Inspecting {wildcards.model} at step {wildcards.step}"
     script:

@@ -10,7 +10,7 @@ rule embedded_corpus:
         "../envs/tending.yaml"
     params:
         packages=embedded_packages(),
-        code=code_hash("tending.corpus.embedded"),
+        version=module_version("tending.corpus"),
     message:
         "Collecting the embedded corpus and training its tokenizer"
     script:
@@ -36,9 +36,7 @@ rule corpus:
         seed=lookup(within=config, dpath="corpus/seed"),
         sequences=plan.rows(),
         context=plan.context,
-        code=code_hash(
-            "tending.corpus.embedded", "tending.corpus.text", "tending.corpus.tokens"
-        ),
+        version=module_version("tending.corpus"),
     message:
         "Choosing the probe sequences"
     script:

@@ -21,10 +21,12 @@ Numbers = Mapping[str, list[float]]
 def check(name: str, module: str, version: int, numbers: Numbers, rtol: float) -> None:
     """Compare numbers with golden/NAME.json; fail with what to do about a difference."""
     path = FOLDER / f"{name}.json"
+    how = f"{WRITE}=1 python -m pytest tests/unit -k golden"
     if not path.exists():
+        if os.environ.get(WRITE) != "1":
+            pytest.fail(f"{path} does not exist; write it with {how}")
         _write(path, version, numbers)
     stored = json.loads(path.read_text("utf-8"))
-    how = f"{WRITE}=1 python -m pytest tests/unit -k golden"
     if stored["version"] != version:
         if os.environ.get(WRITE) != "1":
             pytest.fail(

@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+import golden
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from tending.corpus import CorpusError, embedded, joined, text, tokens, tokens_sha256, windows
+from tending.corpus import (
+    VERSION,
+    CorpusError,
+    embedded,
+    joined,
+    text,
+    tokens,
+    tokens_sha256,
+    windows,
+)
 
 PROSE = (
     "The singular values of a matrix are the square roots of the eigenvalues of its Gram matrix."
@@ -299,3 +309,33 @@ def test_the_stream_is_documents_and_separators(tokenizer: Tokenizer) -> None:
     assert stream.dtype == np.int32
     rows = embedded.probe(stream, 2, stream.size // 2, seed=0)
     assert rows.shape == (2, stream.size // 2)
+
+
+def test_golden_corpus() -> None:
+    """Tokenizer, stream and windows of a small text that the rules of prose accept."""
+    words = [
+        "layer",
+        "weight",
+        "rank",
+        "step",
+        "model",
+        "norm",
+        "value",
+        "token",
+        "score",
+        "circuit",
+    ]
+    draw = np.random.default_rng(5)
+    sentences = [" ".join(draw.choice(words, 16)).capitalize() + "." for _ in range(400)]
+    source = '"""' + "\n\n".join(sentences) + '"""'
+    prose = embedded.paragraphs(source)
+    train, held_out = embedded.split({f"p/{i}.py": text for i, text in enumerate(prose)})
+    tokenizer = embedded.train_tokenizer(train)
+    stream = embedded.encode(tokenizer, held_out)
+    numbers = {
+        "paragraphs": [len(prose), len(train), len(held_out)],
+        "stream": [stream.size, *stream[:200].tolist()],
+        "windows": windows(stream, 16, 8, seed=0).ravel().tolist(),
+        "cut": tokens.probe(np.arange(60).reshape(6, 10), 4, 8, 5)[0].ravel().tolist(),
+    }
+    golden.check("corpus", "corpus/__init__.py", VERSION, numbers, rtol=0)

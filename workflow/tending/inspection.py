@@ -16,7 +16,7 @@ from tending import atomic, provenance
 from tending.families import Family, family
 from tending.weights import CheckpointError, WeightFiles, read_config, weight_files
 
-SCHEMA_VERSION = 1
+VERSION = 1  # raise it when a record says other things of the same checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Checkpoint:
     files: dict[str, str]
     weights_sha256: str
     config: dict[str, Any]
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = VERSION
 
     def weights(self) -> WeightFiles:
         """The weights, by the family's names."""
@@ -84,10 +84,10 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 def read(path: Path) -> Checkpoint:
     """Read a record; CheckpointError if another version of tending wrote it."""
     fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if fields.get("schema_version") != SCHEMA_VERSION:
+    if fields.get("schema_version") != VERSION:
         raise CheckpointError(
             f"{path} has schema version {fields.get('schema_version')}, this version of tending "
-            f"reads {SCHEMA_VERSION}; delete the file and run the workflow again"
+            f"reads {VERSION}; delete the file and run the workflow again"
         )
     return Checkpoint(**fields)
 

@@ -8,6 +8,8 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+VERSION = 1  # raise it when a change alters the tokens: the workflow then makes everything anew
+
 Tokens = npt.NDArray[np.int32]
 
 
