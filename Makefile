@@ -20,6 +20,7 @@ format: .venv/installed
 	$(BIN)/snakefmt Snakefile rules
 
 .venv/installed: pyproject.toml constraints.txt
+	@case "$(CURDIR)" in *" "*) echo "the path $(CURDIR) has a space in it, with which Snakemake cannot start jobs; move the checkout" >&2; exit 1;; esac
 	@test -n "$(PYTHON)" || { echo "tending needs Python 3.11 to 3.13; install one, or name it: make run PYTHON=..." >&2; exit 1; }
 	@echo "Installing the pinned dependencies into .venv; this takes a few minutes the first time."
 	$(PYTHON) -m venv --clear .venv

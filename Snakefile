@@ -1,12 +1,15 @@
+import sys
 from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
 from tending import config as study, paths, run_lock
+from tending.job import check_interpreter
 from tending.plan import TABLES, Plan, embedded_packages, module_version
 from tending.provenance import code_hash
 
 min_version("9.20")
+check_interpreter(sys.executable)
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:

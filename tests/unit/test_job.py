@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tending import job
+
 JOB = """
 import os, subprocess, sys, threading, warnings
 from tending.job import progress, running, RUN_VARIABLE
@@ -138,3 +140,9 @@ def test_a_job_ends_when_its_run_is_killed(log: Path) -> None:
 def test_a_job_of_a_living_run_ends_by_itself(log: Path) -> None:
     assert run(log, "print('x')", TENDING_RUN_PID=str(os.getpid())).returncode == 0
     assert "done in" in log.read_text()
+
+
+def test_an_interpreter_with_a_space_in_its_path_is_refused() -> None:
+    job.check_interpreter("/opt/python/bin/python")
+    with pytest.raises(ValueError, match="move the checkout"):
+        job.check_interpreter("/home/me/my studies/.venv/bin/python")

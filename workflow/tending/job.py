@@ -18,6 +18,15 @@ POLL_SECONDS = 0.5
 logger = logging.getLogger("tending")
 
 
+def check_interpreter(path: str) -> None:
+    """ValueError if jobs cannot be started with this Python: Snakemake does not quote its path."""
+    if any(character.isspace() for character in path):
+        raise ValueError(
+            f"Snakemake cannot start jobs with {path!r}, because there is a space in the path; "
+            f"move the checkout, or its virtual environment, to a folder without one"
+        )
+
+
 @contextmanager
 def running(log: str, threads: int) -> Iterator[None]:
     """Run a job's work: everything printed goes to `log`, and errors end the process with 1.
