@@ -23,8 +23,8 @@ Config = dict[str, Any]
 Edit = Callable[[Config], object]
 
 
-def config(edit: Edit = lambda _: None) -> Config:
-    """A small study of two trained models, edited and then validated by the schema."""
+def written(edit: Edit = lambda _: None) -> Config:
+    """A small study of two trained models, edited, as it stands in a file."""
     made: Config = {
         "study": "small",
         "corpus": {"source": "embedded"},
@@ -35,6 +35,12 @@ def config(edit: Edit = lambda _: None) -> Config:
         "steps": [0, 16, 1024],
     }
     edit(made)
+    return made
+
+
+def config(edit: Edit = lambda _: None) -> Config:
+    """The same with its defaults filled in."""
+    made = written(edit)
     validate(made, str(SCHEMA))
     return made
 
@@ -95,88 +101,83 @@ def test_what_the_user_wrote_is_left() -> None:
 
 
 REFUSED: dict[str, tuple[Edit, str, str]] = {
-    "unknown key": (lambda c: c.update(stepz=[1]), "On instance:", "'stepz'"),
+    "unknown key": (lambda c: c.update(stepz=[1]), "the config", "'stepz'"),
     "unknown key inside": (
         lambda c: c.update(extraction={"postion": "last"}),
-        "On instance['extraction']:",
+        "extraction",
         "'postion'",
     ),
     "unknown key of a recipe": (
         lambda c: c["models"][1]["recipe"].update(width=3),
-        "On instance['models'][1]['recipe']:",
+        "models[1].recipe",
         "'width'",
     ),
-    "missing key": (lambda c: c.pop("corpus"), "On instance:", "'corpus'"),
+    "missing key": (lambda c: c.pop("corpus"), "the config", "'corpus'"),
     "missing part of a recipe": (
         lambda c: c["models"][1]["recipe"].pop("heads"),
-        "On instance['models'][1]['recipe']:",
+        "models[1].recipe",
         "'heads'",
     ),
     "wrong type": (
         lambda c: c["corpus"].update(sequences="many"),
-        "On instance['corpus']['sequences']:",
+        "corpus.sequences",
         "'many'",
     ),
     "too few sequences": (
         lambda c: c["corpus"].update(sequences=3),
-        "On instance['corpus']['sequences']:",
+        "corpus.sequences",
         "3 is less than the minimum of 4",
     ),
-    "negative step": (lambda c: c.update(steps=[0, -5]), "On instance['steps'][1]:", "-5"),
+    "negative step": (lambda c: c.update(steps=[0, -5]), "steps[1]", "-5"),
     "step that is no integer": (
         lambda c: c.update(steps=[0, 1.5]),
-        "On instance['steps'][1]:",
+        "steps[1]",
         "1.5",
     ),
-    "duplicate step": (lambda c: c.update(steps=[0, 5, 5]), "On instance['steps']:", "[0, 5, 5]"),
-    "no steps": (lambda c: c.update(steps=[]), "On instance['steps']:", "[]"),
+    "duplicate step": (lambda c: c.update(steps=[0, 5, 5]), "steps", "[0, 5, 5]"),
+    "no steps": (lambda c: c.update(steps=[]), "steps", "[]"),
     "steps of a model": (
         lambda c: c["models"][1].update(steps=[3, 3]),
-        "On instance['models'][1]['steps']:",
+        "models[1].steps",
         "[3, 3]",
     ),
-    "folder as study name": (lambda c: c.update(study="a/b"), "On instance['study']:", "'a/b'"),
-    "hidden study name": (lambda c: c.update(study=".a"), "On instance['study']:", "'.a'"),
-    "study name with a space": (lambda c: c.update(study="a b"), "On instance['study']:", "'a b'"),
+    "folder as study name": (lambda c: c.update(study="a/b"), "study", "'a/b'"),
+    "hidden study name": (lambda c: c.update(study=".a"), "study", "'.a'"),
+    "study name with a space": (lambda c: c.update(study="a b"), "study", "'a b'"),
     "folder as model name": (
         lambda c: c["models"][0].update(name="../x"),
-        "On instance['models'][0]['name']:",
+        "models[0].name",
         "'../x'",
     ),
-    "no models": (lambda c: c.update(models=[]), "On instance['models']:", "[]"),
-    "unknown source": (
-        lambda c: c["models"][0].update(source="hub2"),
-        "On instance['models'][0]['source']:",
-        "'hub2'",
-    ),
+    "no models": (lambda c: c.update(models=[]), "models", "[]"),
     "path without a step": (
         lambda c: c["models"][0].update(path="/models/final"),
-        "On instance['models'][0]['path']:",
+        "models[0].path",
         "'/models/final'",
     ),
     "unknown position": (
         lambda c: c.update(extraction={"position": "first"}),
-        "On instance['extraction']['position']:",
+        "extraction.position",
         "'first'",
     ),
     "float16": (
         lambda c: c.update(extraction={"dtype": "float16"}),
-        "On instance['extraction']['dtype']:",
+        "extraction.dtype",
         "'float16'",
     ),
     "threshold above 1": (
         lambda c: c.update(stabilisation={"thresholds": [0.9, 1.5]}),
-        "On instance['stabilisation']['thresholds'][1]:",
+        "stabilisation.thresholds[1]",
         "1.5",
     ),
     "metric twice": (
         lambda c: c.update(similarity=["cka", "cka"]),
-        "On instance['similarity']:",
+        "similarity",
         "['cka', 'cka']",
     ),
     "reference that is no step": (
         lambda c: c.update(reference="first"),
-        "On instance['reference']:",
+        "reference",
         "'first'",
     ),
 }
@@ -184,11 +185,34 @@ REFUSED: dict[str, tuple[Edit, str, str]] = {
 
 @pytest.mark.parametrize(("edit", "where", "value"), REFUSED.values(), ids=REFUSED.keys())
 def test_the_schema_names_the_place_and_the_value(edit: Edit, where: str, value: str) -> None:
-    with pytest.raises(WorkflowError) as caught:
+    made = written(edit)
+    with pytest.raises(ConfigError) as caught:
+        study.check_schema(made, SCHEMA)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith(f"  - {where}: ")
+    assert value in line
+    with pytest.raises(WorkflowError):  # and Snakemake's own check, which fills in the defaults
         config(edit)
-    message = str(caught.value)
-    assert where in message.splitlines()
-    assert value in message
+
+
+def test_all_mistakes_are_listed_at_once() -> None:
+    made = written(lambda c: c.update(study="a b", reference="first", stepz=[1]))
+    with pytest.raises(ConfigError) as caught:
+        study.check_schema(made, SCHEMA)
+    places = [line.split(":")[0] for line in str(caught.value).splitlines()[1:]]
+    assert places == ["  - the config", "  - reference", "  - study"]
+    assert "unknown key 'stepz'; known: study, note, corpus" in str(caught.value)
+
+
+def test_an_unknown_source_lists_the_known() -> None:
+    made = config(lambda c: c["models"][0].update(source="hub2"))
+    assert problems(made)[0].startswith(
+        "models: one: unknown model source 'hub2'; available: local, trained"
+    )
+    made = config(lambda c: c["corpus"].update(source="pile"))
+    assert problems(made)[0].startswith(
+        "corpus: unknown corpus source 'pile'; available: embedded, text, tokens"
+    )
 
 
 def described(schema: Any, place: str = "") -> list[str]:
@@ -285,7 +309,7 @@ def test_an_unknown_name_lists_the_known(key: str, name: str, known: str) -> Non
     [
         (
             lambda c: c["models"][0].pop("recipe"),
-            "models: one: a model of the source trained needs `recipe`",
+            "models: one: the source trained needs `recipe`",
         ),
         (
             lambda c: c["models"][0].update(path="/models/step{step}"),
@@ -347,16 +371,16 @@ def test_a_path_that_matches_nothing_is_said_once(tmp_path: Path) -> None:
 
 def test_a_local_model_without_a_path(tmp_path: Path) -> None:
     made = config(lambda c: (local(tmp_path)(c), c["models"][0].pop("path")))
-    assert problems(made) == ["models: mine: a model of the source local needs `path`"]
+    assert problems(made) == ["models: mine: the source local needs `path`"]
 
 
 @pytest.mark.parametrize("source", ["text", "tokens"])
 def test_a_corpus_without_its_file(source: str) -> None:
     assert problems(config(lambda c: c.update(corpus={"source": source}))) == [
-        f"corpus: source {source} needs a `path`",
+        f"corpus: the source {source} needs `path`",
     ]
     assert problems(config(lambda c: c.update(corpus={"source": source, "path": "/no/x"}))) == [
-        "corpus: /no/x does not exist",
+        "corpus: /no/x does not exist; see `corpus.path`",
     ]
 
 

@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from tending.corpus import (
     VERSION,
     CorpusError,
+    Probe,
+    Wanted,
     embedded,
     joined,
     text,
@@ -91,9 +93,10 @@ def test_a_file_or_every_file_of_a_folder(tmp_path: Path) -> None:
     for name in ("b.txt", "a.md", "inner/c.txt", ".hidden"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    assert text.files(tmp_path / "b.txt") == [tmp_path / "b.txt"]
+    assert text.text_files(tmp_path / "b.txt") == [tmp_path / "b.txt"]
+    assert text.files({"path": str(tmp_path / "b.txt")}, "any") == [str(tmp_path / "b.txt")]
     inside = [tmp_path / "a.md", tmp_path / "b.txt", tmp_path / "inner" / "c.txt"]
-    assert text.files(tmp_path) == inside
+    assert text.text_files(tmp_path) == inside
     assert text.read(inside) == ["a.md", "b.txt", "inner/c.txt"]
 
 
@@ -101,20 +104,20 @@ def test_files_in_hidden_folders_are_left_out(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "index").write_bytes(b"\xff\xfe")
     (tmp_path / "a.txt").write_text("a")
-    assert text.files(tmp_path) == [tmp_path / "a.txt"]
+    assert text.text_files(tmp_path) == [tmp_path / "a.txt"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", ""])
 def test_no_text_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(CorpusError, match="neither a text file nor a folder of text files"):
-        text.files(tmp_path / name)
+        text.text_files(tmp_path / name)
 
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("good")
     (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
     with pytest.raises(CorpusError, match=r"latin\.txt is not text in UTF-8 .*convert or remove"):
-        text.read(text.files(tmp_path))
+        text.read(text.text_files(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -140,17 +143,39 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
         text.load_tokenizer(tmp_path)
 
 
-def test_texts_are_probed_with_separators_between(tokenizer: Tokenizer) -> None:
+def probe_texts(folder: Path, tokenizer: Tokenizer, wanted: Wanted) -> Probe:
+    """Probe PROSE and OTHER as files of a corpus."""
+    paths = [folder / "1.txt", folder / "2.txt"]
+    for path, document in zip(paths, (PROSE, OTHER), strict=True):
+        path.write_text(document)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return text.probe(paths, folder / "tokenizer.json", wanted)
+
+
+def test_texts_are_probed_with_separators_between(tmp_path: Path, tokenizer: Tokenizer) -> None:
     separator = tokenizer.token_to_id(embedded.END_OF_TEXT)
     stream = [i for p in (PROSE, OTHER) for i in [*tokenizer.encode(p).ids, separator]]
-    rows = text.probe([PROSE, OTHER], tokenizer, 1, len(stream), seed=0)
-    assert rows.tolist() == [stream]
+    probe = probe_texts(tmp_path, tokenizer, Wanted(1, len(stream), context=4096))
+    assert (probe.tokens.tolist(), probe.warning) == ([stream], "")
 
 
-def test_without_a_known_separator_there_is_none(tokenizer: Tokenizer) -> None:
+def test_a_text_is_cut_to_the_context_with_a_warning(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    probe = probe_texts(tmp_path, tokenizer, Wanted(2, 9, context=8))
+    assert probe.tokens.shape == (2, 8)
+    assert "`corpus.length` 9 cut to 8" in probe.warning
+    assert probe_texts(tmp_path, tokenizer, Wanted(2, None, context=8)).tokens.shape == (2, 8)
+
+
+def test_a_text_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"name one in `corpus\.tokenizer`"):
+        text.probe([tmp_path / "1.txt"], None, Wanted(1, 8, context=8))
+
+
+def test_without_a_known_separator_there_is_none(tmp_path: Path, tokenizer: Tokenizer) -> None:
     plain = Tokenizer.from_str(tokenizer.to_str().replace(embedded.END_OF_TEXT, "[END]"))
     stream = [i for p in (PROSE, OTHER) for i in plain.encode(p).ids]
-    assert text.probe([PROSE, OTHER], plain, 1, len(stream), seed=0).tolist() == [stream]
+    probe = probe_texts(tmp_path, plain, Wanted(1, len(stream), context=4096))
+    assert probe.tokens.tolist() == [stream]
 
 
 # A matrix of tokens
@@ -160,20 +185,20 @@ ROWS = np.arange(40, dtype=np.uint16).reshape(4, 10)
 
 @pytest.mark.parametrize(("length", "kept"), [(None, 10), (10, 10), (6, 6), (1, 1)])
 def test_the_first_rows_cut_to_the_length(length: int | None, kept: int) -> None:
-    taken, warning = tokens.probe(ROWS, 3, length, context=64)
-    assert taken.dtype == np.int32
-    assert np.array_equal(taken, ROWS[:3, :kept])
-    assert warning == ""
+    probe = tokens.first_rows(ROWS, Wanted(3, length, context=64))
+    assert probe.tokens.dtype == np.int32
+    assert np.array_equal(probe.tokens, ROWS[:3, :kept])
+    assert probe.warning == ""
 
 
 def test_rows_longer_than_the_context_are_cut_with_a_warning() -> None:
     """Rows of 2049 tokens must become 2048 before the last position is what the model knows."""
-    taken, warning = tokens.probe(np.zeros((2, 2049), np.int32), 2, None, context=2048)
-    assert taken.shape == (2, 2048)
-    assert "rows of 2049 tokens cut to 2048" in warning
-    taken, warning = tokens.probe(ROWS, 2, 9, context=8)
-    assert taken.shape == (2, 8)
-    assert "rows of 9 tokens cut to 8" in warning
+    probe = tokens.first_rows(np.zeros((2, 2049), np.int32), Wanted(2, None, context=2048))
+    assert probe.tokens.shape == (2, 2048)
+    assert "rows of 2049 tokens cut to 2048" in probe.warning
+    probe = tokens.first_rows(ROWS, Wanted(2, 9, context=8))
+    assert probe.tokens.shape == (2, 8)
+    assert "rows of 9 tokens cut to 8" in probe.warning
 
 
 @pytest.mark.parametrize(
@@ -190,7 +215,7 @@ def test_rows_longer_than_the_context_are_cut_with_a_warning() -> None:
 )
 def test_a_matrix_that_is_none_of_tokens_is_refused(matrix: np.ndarray, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
-        tokens.probe(matrix, 3, 8, context=64)
+        tokens.first_rows(matrix, Wanted(3, 8, context=64))
 
 
 # The embedded corpus
@@ -307,8 +332,6 @@ def test_the_stream_is_documents_and_separators(tokenizer: Tokenizer) -> None:
     documents = tokenizer.decode(stream.tolist(), skip_special_tokens=False)
     assert documents == PROSE + embedded.END_OF_TEXT + OTHER + embedded.END_OF_TEXT
     assert stream.dtype == np.int32
-    rows = embedded.probe(stream, 2, stream.size // 2, seed=0)
-    assert rows.shape == (2, stream.size // 2)
 
 
 def test_golden_corpus() -> None:
@@ -336,6 +359,8 @@ def test_golden_corpus() -> None:
         "paragraphs": [len(prose), len(train), len(held_out)],
         "stream": [stream.size, *stream[:200].tolist()],
         "windows": windows(stream, 16, 8, seed=0).ravel().tolist(),
-        "cut": tokens.probe(np.arange(60).reshape(6, 10), 4, 8, 5)[0].ravel().tolist(),
+        "cut": tokens.first_rows(np.arange(60).reshape(6, 10), Wanted(4, 8, 5))
+        .tokens.ravel()
+        .tolist(),
     }
     golden.check("corpus", "corpus/__init__.py", VERSION, numbers, rtol=0)

@@ -3,55 +3,33 @@
 import logging
 from pathlib import Path
 
-from tending import store
-from tending.corpus import Tokens, embedded, text, tokens, tokens_sha256
+from tending import corpus, store
 from tending.job import running
 
 
 def main(
     source: str,
-    sources: list[Path],
+    files: list[Path],
     tokenizer: Path | None,
-    sequences: int,
-    length: int | None,
-    context: int,
-    seed: int,
+    wanted: corpus.Wanted,
     study: str,
     output: Path,
 ) -> None:
-    probe = choose(source, sources, tokenizer, sequences, length, context, seed)
-    digest = tokens_sha256(probe)
-    logging.info("%d sequences of %d tokens, sha256 %s", *probe.shape, digest)
+    probe = corpus.source(source).probe(files, tokenizer, wanted)
+    if probe.warning:
+        logging.warning("%s", probe.warning)
+    digest = corpus.tokens_sha256(probe.tokens)
+    logging.info("%d sequences of %d tokens, sha256 %s", *probe.tokens.shape, digest)
     store.write_arrays(
         output,
-        {"tokens": probe},
-        {"study": study, "source": source, "corpus_sha256": digest, "tokens_shape": probe.shape},
+        {"tokens": probe.tokens},
+        {
+            "study": study,
+            "source": source,
+            "corpus_sha256": digest,
+            "tokens_shape": probe.tokens.shape,
+        },
     )
-
-
-def choose(
-    source: str,
-    sources: list[Path],
-    tokenizer: Path | None,
-    sequences: int,
-    length: int | None,
-    context: int,
-    seed: int,
-) -> Tokens:
-    if source == "tokens":
-        rows, warning = tokens.probe(store.read_matrix(sources[0]), sequences, length, context)
-        if warning:
-            logging.warning("%s: %s", sources[0], warning)
-        return rows
-    kept = min(length or context, context)
-    if length and kept < length:
-        logging.warning("`corpus.length` %d cut to %d, the models' context", length, kept)
-    if source == "embedded":
-        stream = store.read_arrays(sources[0], ["held_out"]).arrays["held_out"]
-        return embedded.probe(stream, sequences, kept, seed)
-    assert tokenizer is not None
-    documents = text.read(sources)
-    return text.probe(documents, text.load_tokenizer(tokenizer), sequences, kept, seed)
 
 
 if __name__ == "__main__":
@@ -60,10 +38,12 @@ if __name__ == "__main__":
             snakemake.params.source,
             [Path(p) for p in snakemake.input.sources],
             Path(snakemake.input.tokenizer[0]) if snakemake.input.tokenizer else None,
-            snakemake.params.sequences,
-            snakemake.params.length,
-            snakemake.params.context,
-            snakemake.params.seed,
+            corpus.Wanted(
+                snakemake.params.sequences,
+                snakemake.params.length,
+                snakemake.params.context,
+                snakemake.params.seed,
+            ),
             snakemake.wildcards.study,
             Path(snakemake.output.tokens),
         )

@@ -17,6 +17,8 @@ Model = Mapping[str, Any]
 SIMILARITY = "tending.metrics.similarity"
 SPECTRUM = "tending.metrics.spectrum"
 FIGURES = "tending.figures"
+MODELS = "tending.checkpoints"
+CORPORA = "tending.corpus"
 
 
 class ConfigError(ValueError):
@@ -89,21 +91,28 @@ def _models(config: Config) -> Iterator[str]:
         if count > 1:
             yield f"models: the name {name!r} is used {count} times; give each model its own"
     for model in config["models"]:
-        misplaced = list(_misplaced(model))
+        misplaced = list(_misplaced(MODELS, "model source", model, {"name", "source", "steps"}))
         for problem in misplaced or _steps(config, model):
             yield f"models: {model['name']}: {problem}"
 
 
-NEEDS = {"trained": "recipe", "local": "path"}
-ALLOWED = {"trained": {"recipe"}, "local": {"path", "training_steps"}}
-
-
-def _misplaced(model: Model) -> Iterator[str]:
-    kind = model["source"]
-    if NEEDS[kind] not in model:
-        yield f"a model of the source {kind} needs `{NEEDS[kind]}`"
-    for key in sorted(set(model) - ALLOWED[kind] - {"name", "source", "steps"}):
-        yield f"`{key}` means nothing for the source {kind}; remove it or set another source"
+def _misplaced(
+    package: str, kind: str, section: Mapping[str, Any], always: set[str]
+) -> Iterator[str]:
+    """Keys that a source in `package` needs or does not know, besides those that all have."""
+    name = section["source"]
+    try:
+        found.require(package, name, kind)
+    except ValueError as error:
+        yield str(error)
+        return
+    required, optional = (found.constant(f"{package}.{name}", c) for c in ("REQUIRED", "OPTIONAL"))
+    assert isinstance(required, tuple) and isinstance(optional, tuple)
+    for key in required:
+        if key not in section:
+            yield f"the source {name} needs `{key}`"
+    for key in sorted(set(section) - {*required, *optional, *always}):
+        yield f"`{key}` means nothing for the source {name}; remove it or set another source"
 
 
 def _steps(config: Config, model: Model) -> Iterator[str]:
@@ -142,12 +151,11 @@ def _nearest(step: int, existing: list[int]) -> str:
 
 def _corpus(config: Config) -> Iterator[str]:
     corpus = config["corpus"]
-    path = corpus.get("path")
-    if corpus["source"] in ("text", "tokens"):
-        if path is None:
-            yield f"corpus: source {corpus['source']} needs a `path`"
-        elif not Path(path).exists():
-            yield f"corpus: {path} does not exist"
+    always = {"source", "sequences", "length", "seed"}
+    yield from (f"corpus: {text}" for text in _misplaced(CORPORA, "corpus source", corpus, always))
+    for key in ("path", "tokenizer"):
+        if key in corpus and not Path(corpus[key]).exists():
+            yield f"corpus: {corpus[key]} does not exist; see `corpus.{key}`"
     if corpus.get("length") == 1 and config["held_out_loss"]["sequences"]:
         yield (
             "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "

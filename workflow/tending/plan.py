@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tending import config as study_config
+from tending import corpus as corpora
 from tending import found, paths, provenance
 from tending.checkpoints import source
 
@@ -120,27 +121,18 @@ class Plan:
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
         """Files the probe tokens are made of."""
         corpus = self.config["corpus"]
-        if corpus["source"] == "embedded":
-            return [self.path(paths.EMBEDDED_CORPUS)]
-        if corpus["source"] == "tokens":
-            return [corpus["path"]]
-        from tending.corpus.text import files
-
-        return [str(file) for file in files(Path(corpus["path"]))]
+        return corpora.source(corpus["source"]).files(corpus, self.study)
 
     def tokenizer_file(self, wildcards: Wildcards) -> list[str]:
-        """The tokenizer of a text corpus: the named one, or the first model's own."""
+        """The tokenizer of a text: the named one, or the first model's own; else none."""
         corpus = self.config["corpus"]
-        if corpus["source"] != "text":
+        if not found.constant(f"tending.corpus.{corpus['source']}", "TOKENIZER"):
             return []
         if corpus.get("tokenizer"):
             named = corpus["tokenizer"]
             return [named if named.endswith(".json") else f"{named}/tokenizer.json"]
         model = self.config["models"][0]
-        if model["source"] == "trained":
-            return [self.path(paths.EMBEDDED_TOKENIZER)]
-        folder = source(model["source"]).folder(model, self.steps(model["name"])[-1], self.study)
-        return [str(folder / "tokenizer.json")]
+        return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
 
     # What a job is told
 

@@ -14,7 +14,9 @@ Model = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """What a source file defines."""
+    """What a source file defines, besides the literals REQUIRED and OPTIONAL: the keys of a model
+    in the config that mean something to it, read without importing it.
+    """
 
     def steps(self, model: Model) -> list[int]:
         """The steps of which this model has a checkpoint, ascending."""
@@ -33,6 +35,9 @@ class Source(Protocol):
 
     def family(self, model: Model, step: int) -> str:
         """The model family, `model_type` in config.json."""
+
+    def tokenizer(self, model: Model, step: int, study: str) -> str:
+        """The tokenizer.json of the model."""
 
     def context(self, model: Model, step: int) -> int:
         """The longest sequence the model can read, in tokens."""

@@ -9,6 +9,9 @@ from tending import families
 from tending.checkpoints import Model
 from tending.weights import read_config
 
+REQUIRED = ("path",)
+OPTIONAL = ("training_steps",)
+
 _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
 
 
@@ -57,6 +60,11 @@ def total_steps(model: Model, asked: list[int]) -> int:
 def family(model: Model, step: int) -> str:
     """From config.json, read where it lies."""
     return str(read_config(folder(model, step, ""))["model_type"])
+
+
+def tokenizer(model: Model, step: int, study: str) -> str:
+    """The one beside the weights."""
+    return str(folder(model, step, study) / "tokenizer.json")
 
 
 def context(model: Model, step: int) -> int:

@@ -7,6 +7,9 @@ from typing import Any
 from tending import paths
 from tending.checkpoints import Model
 
+REQUIRED = ("recipe",)
+OPTIONAL = ()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -71,6 +74,11 @@ def total_steps(model: Model, asked: list[int]) -> int:
 def family(model: Model, step: int) -> str:
     """All trained models are of Pythia's family."""
     return "gpt_neox"
+
+
+def tokenizer(model: Model, step: int, study: str) -> str:
+    """The one that all models of the embedded corpus share."""
+    return paths.EMBEDDED_TOKENIZER.format(study=study)
 
 
 def context(model: Model, step: int) -> int:

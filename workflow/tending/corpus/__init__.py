@@ -4,9 +4,15 @@ One file per source, found by its name in the config: `embedded`, `text`, `token
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
+
+from tending import found
 
 VERSION = 1  # raise it when a change alters the tokens: the workflow then makes everything anew
 
@@ -15,6 +21,59 @@ Tokens = npt.NDArray[np.int32]
 
 class CorpusError(ValueError):
     """A corpus that cannot serve the study, with what was found and the remedy."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a study asks of its corpus.
+
+    length: tokens per sequence, None for as many as there are; context: the longest sequence
+    that every model of the study can read; seed: which windows of a text are drawn.
+    """
+
+    sequences: int
+    length: int | None
+    context: int
+    seed: int = 0
+
+    @property
+    def window(self) -> int:
+        """Length of a window cut from a text: the length asked for, within the context."""
+        return min(self.length or self.context, self.context)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Probe sequences (sequences, length), and what the user should know of them, or nothing."""
+
+    tokens: Tokens
+    warning: str = ""
+
+
+class Source(Protocol):
+    """What a source file defines, besides the literals that planning reads without importing it:
+    REQUIRED and OPTIONAL, the keys of `corpus` that mean something to it, and TOKENIZER, whether
+    it needs one.
+    """
+
+    def files(self, corpus: Mapping[str, Any], study: str) -> list[str]:
+        """Files the tokens are made of. Quick: planning calls it."""
+
+    def probe(self, files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
+        """The probe sequences. Raises CorpusError if the files cannot serve."""
+
+
+def source(name: str) -> Source:
+    """The source called `name`; ValueError with the known ones otherwise."""
+    return cast(Source, found.load("tending.corpus", name, "corpus source"))
+
+
+def windows_within(stream: npt.NDArray[np.integer], wanted: Wanted) -> Probe:
+    """Windows of a text's tokens, with a warning if they had to be cut to the models' context."""
+    warning = ""
+    if wanted.length is not None and wanted.length > wanted.context:
+        warning = f"`corpus.length` {wanted.length} cut to {wanted.context}, the models' context"
+    return Probe(windows(stream, wanted.window, wanted.sequences, wanted.seed), warning)
 
 
 def windows(stream: npt.NDArray[np.integer], length: int, count: int, seed: int) -> Tokens:

@@ -8,14 +8,20 @@ each other.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tending import paths
+from tending.corpus import CorpusError, Probe, Tokens, Wanted, joined, windows_within
 
-from tending.corpus import CorpusError, Tokens, joined, windows
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
+REQUIRED = ()
+OPTIONAL = ()
+TOKENIZER = False
 PACKAGES = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sympy", "torch", "transformers")
 END_OF_TEXT = "<|endoftext|>"
 VOCABULARY = 1024
@@ -75,8 +81,10 @@ def split(prose: dict[str, str]) -> tuple[list[str], list[str]]:
     return train, [text for name, text in prose.items() if name in held_out]
 
 
-def train_tokenizer(texts: list[str]) -> Tokenizer:
+def train_tokenizer(texts: list[str]) -> "Tokenizer":
     """Byte-level BPE of VOCABULARY entries, trained on `texts`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -90,15 +98,23 @@ def train_tokenizer(texts: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: list[str]) -> Tokens:
+def encode(tokenizer: "Tokenizer", texts: list[str]) -> Tokens:
     """One stream of tokens, documents separated by END_OF_TEXT."""
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     return joined(encoded, tokenizer.token_to_id(END_OF_TEXT))
 
 
-def probe(held_out: np.ndarray, sequences: int, length: int, seed: int) -> Tokens:
-    """Probe sequences from the held-out stream, (sequences, length)."""
-    return windows(held_out, length, sequences, seed)
+def files(corpus: Mapping[str, Any], study: str) -> list[str]:
+    """The corpus that the workflow cuts itself."""
+    return [paths.EMBEDDED_CORPUS.format(study=study)]
+
+
+def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
+    """Windows of the held-out stream."""
+    from tending import store
+
+    stream = store.read_arrays(files[0], ["held_out"]).arrays["held_out"]
+    return windows_within(stream, wanted)
 
 
 def _package_folder(package: str) -> Path:

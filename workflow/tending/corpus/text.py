@@ -1,15 +1,26 @@
 """The user's own text files, tokenised with the models' tokenizer or a named one."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
+from tending.corpus import CorpusError, Probe, Wanted, joined, windows_within
 
-from tending.corpus import CorpusError, Tokens, joined, windows
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
+REQUIRED = ("path",)
+OPTIONAL = ("tokenizer",)
+TOKENIZER = True
 END_OF_TEXT_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>")
 
 
-def files(path: Path) -> list[Path]:
+def files(corpus: Mapping[str, Any], study: str) -> list[str]:
+    """The text files named by `corpus.path`."""
+    return [str(file) for file in text_files(Path(corpus["path"]))]
+
+
+def text_files(path: Path) -> list[Path]:
     """The text files of a corpus: the file itself, or every file below a folder, sorted.
 
     Hidden files are left out. Raises CorpusError if there is none.
@@ -39,8 +50,10 @@ def read(paths: list[Path]) -> list[str]:
     return documents
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path) -> "Tokenizer":
     """A tokenizer.json, or the one in a checkpoint folder."""
+    from tokenizers import Tokenizer
+
     file = path / "tokenizer.json" if path.is_dir() else path
     if not file.exists():
         raise CorpusError(
@@ -53,11 +66,12 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise CorpusError(f"{file} is not a tokenizer ({error}); copy it again") from None
 
 
-def probe(
-    documents: list[str], tokenizer: Tokenizer, sequences: int, length: int, seed: int
-) -> Tokens:
-    """Probe sequences from all documents, (sequences, length), without special tokens added."""
-    encoded = [e.ids for e in tokenizer.encode_batch(documents, add_special_tokens=False)]
-    separators = [tokenizer.token_to_id(name) for name in END_OF_TEXT_NAMES]
+def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
+    """Windows of all documents' tokens, without the special tokens a tokenizer may add."""
+    if tokenizer is None:
+        raise CorpusError("a text needs a tokenizer; name one in `corpus.tokenizer`")
+    bpe = load_tokenizer(tokenizer)
+    encoded = [e.ids for e in bpe.encode_batch(read(files), add_special_tokens=False)]
+    separators = [bpe.token_to_id(name) for name in END_OF_TEXT_NAMES]
     known = [separator for separator in separators if separator is not None]
-    return windows(joined(encoded, known[0] if known else None), length, sequences, seed)
+    return windows_within(joined(encoded, known[0] if known else None), wanted)

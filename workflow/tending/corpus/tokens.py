@@ -1,20 +1,36 @@
 """A ready matrix of tokens: the rows a model was trained on, or anybody's own."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from tending.corpus import CorpusError, Tokens
+from tending.corpus import CorpusError, Probe, Wanted
+
+REQUIRED = ("path",)
+OPTIONAL = ()
+TOKENIZER = False
 
 
-def probe(
-    matrix: npt.NDArray[np.generic], sequences: int, length: int | None, context: int
-) -> tuple[Tokens, str]:
+def files(corpus: Mapping[str, Any], study: str) -> list[str]:
+    """The matrix named by `corpus.path`."""
+    return [str(corpus["path"])]
+
+
+def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
+    """The first rows of the matrix."""
+    from tending import store
+
+    return first_rows(store.read_matrix(files[0]), wanted)
+
+
+def first_rows(matrix: npt.NDArray[np.generic], wanted: Wanted) -> Probe:
     """The first rows of a token matrix, cut to the length asked for and to the context.
 
-    matrix: (rows, columns) of integers >= 0. length: tokens wanted per row, None for all.
-    context: the longest sequence that every model of the study can read.
-    Returns (sequences, length) and a warning for the user, empty if nothing was cut to the
-    context. Raises CorpusError if the matrix is no such matrix or too small.
+    matrix: (rows, columns) of integers >= 0. The warning says if rows were cut to the context.
+    Raises CorpusError if the matrix is no such matrix or too small.
     """
     if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.integer):
         raise CorpusError(
@@ -22,20 +38,22 @@ def probe(
             f"dimensions (sequences, length) of integers"
         )
     rows, columns = matrix.shape
-    if rows < sequences:
+    if rows < wanted.sequences:
         raise CorpusError(
-            f"the token matrix has {rows} rows; the study asks for {sequences} (see "
+            f"the token matrix has {rows} rows; the study asks for {wanted.sequences} (see "
             f"`corpus.sequences` and `held_out_loss.sequences`)"
         )
-    if length is not None and length > columns:
-        raise CorpusError(f"the token matrix has {columns} columns; `corpus.length` is {length}")
-    wanted = columns if length is None else length
-    kept = min(wanted, context)
-    taken = np.asarray(matrix[:sequences, :kept])
+    if wanted.length is not None and wanted.length > columns:
+        raise CorpusError(
+            f"the token matrix has {columns} columns; `corpus.length` is {wanted.length}"
+        )
+    length = columns if wanted.length is None else wanted.length
+    kept = min(length, wanted.context)
+    taken = np.asarray(matrix[: wanted.sequences, :kept])
     if taken.size and (taken.min() < 0 or taken.max() > np.iinfo(np.int32).max):
         raise CorpusError(f"token ids must be 0 or more, found {taken.min()} to {taken.max()}")
     warning = (
-        f"rows of {wanted} tokens cut to {kept}, the longest sequence the models can read; the "
+        f"rows of {length} tokens cut to {kept}, the longest sequence the models can read; the "
         f"last position is now token {kept}"
     )
-    return taken.astype(np.int32), warning if kept < wanted else ""
+    return Probe(taken.astype(np.int32), warning if kept < length else "")
