@@ -51,6 +51,9 @@ rule all:
     input:
         plan.path(paths.REPORT),
         # Named here, so that a deleted one is made again.
+        plan.report_files(),
+        plan.figure_files(),
+        plan.table_files(TABLES),
         plan.per_checkpoint(paths.ACTIVATIONS),
         plan.per_checkpoint(paths.SPECTRA),
         plan.per_checkpoint(paths.CONVERGENCE),
@@ -68,4 +71,6 @@ include: "rules/figures.smk"
 
 
 onsuccess:
-    logger.info(f"The report is in {plan.path(paths.REPORT)}")
+    # A run of single targets may leave the report behind what it shows.
+    if plan.report_is_current():
+        logger.info(f"The report is in {plan.path(paths.REPORT)}")

@@ -13,7 +13,7 @@ rule convergence:
         "../envs/tending.yaml"
     params:
         metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
-        code=code_hash("tending.comparison"),
+        code=code_hash("tending.comparison", script="convergence"),
     message:
         "Convergence of {wildcards.model} at step {wildcards.step}"
     script:

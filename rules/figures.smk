@@ -22,7 +22,7 @@ for figure in plan.figures():
         params:
             figure=figure,
             options=plan.figure_options,
-            code=code_hash(f"{study.FIGURES}.{figure}"),
+            code=code_hash(f"{study.FIGURES}.{figure}", script="figure"),
         message:
             f"Figure {figure}"
         script:

@@ -11,7 +11,7 @@ rule spectra:
         "../envs/tending.yaml"
     params:
         family=plan.family_code,
-        code=code_hash("tending.spectra"),
+        code=code_hash("tending.spectra", "tending.weights", script="spectra"),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"
     script:

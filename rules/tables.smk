@@ -18,7 +18,7 @@ rule effective_rank_table:
     params:
         metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
+        code=code_hash("tending.tables", script="effective_rank_table"),
     message:
         "Table of effective ranks"
     script:
@@ -45,7 +45,7 @@ rule convergence_table:
     params:
         metrics=config["similarity"],
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
+        code=code_hash("tending.tables", script="convergence_table"),
     message:
         "Table of convergence scores"
     script:
@@ -74,7 +74,7 @@ rule stabilisation_table:
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         early=lookup(within=config, dpath="stabilisation/early"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
+        code=code_hash("tending.tables", script="stabilisation_table"),
     message:
         "Table of stabilisation"
     script:
@@ -100,7 +100,7 @@ rule loss_table:
         "../envs/tending.yaml"
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
+        code=code_hash("tending.tables", script="loss_table"),
     message:
         "Table of held-out losses"
     script:
@@ -127,7 +127,7 @@ rule training_table:
         "../envs/tending.yaml"
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables"),
+        code=code_hash("tending.tables", script="training_table"),
     message:
         "Table of training logs"
     script:
@@ -152,7 +152,7 @@ rule summary:
         "../envs/tending.yaml"
     params:
         options=plan.figure_options,
-        code=code_hash("tending.summary"),
+        code=code_hash("tending.summary", script="summary"),
     message:
         "Summary of the study"
     script:

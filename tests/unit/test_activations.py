@@ -460,6 +460,11 @@ def sample(array: npt.NDArray[Any]) -> list[float]:
     return [*spread.tolist(), float(np.sqrt((flat**2).mean()))]
 
 
+def test_a_checkpoint_that_is_gone_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"step4 is gone .* put it back .*manifest.json"):
+        activations.load_model(tmp_path / "step4", "float32", torch.device("cpu"))
+
+
 def test_golden_activations(one_thread: None) -> None:
     model, tokens = tiny.model("gpt_neox", seed=20241015), tiny.tokens(9, LENGTH, seed=20241015)
     numbers: dict[str, list[float]] = {}

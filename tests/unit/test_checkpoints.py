@@ -102,6 +102,7 @@ def test_files_to_watch_are_config_and_weights(tmp_path: Path) -> None:
 def test_progress_is_a_share_of_the_training(tmp_path: Path) -> None:
     assert local.total_steps(model(tmp_path), [0, 16, 500]) == 500
     assert local.total_steps(model(tmp_path, training_steps=143000), [0, 16, 500]) == 143000
+    assert local.total_steps(model(tmp_path), [0]) == 1  # progress is a fraction of it
 
 
 def test_the_context_is_the_configs(tmp_path: Path) -> None:

@@ -204,6 +204,11 @@ def test_all_mistakes_are_listed_at_once() -> None:
     assert "unknown key 'stepz'; known: study, note, corpus" in str(caught.value)
 
 
+def test_a_position_outside_the_sequences() -> None:
+    made = config(lambda c: (c["corpus"].update(length=16), c.update(extraction={"position": -17})))
+    assert problems(made) == ["extraction: position -17 is outside sequences of 16 tokens"]
+
+
 def test_an_unknown_source_lists_the_known() -> None:
     made = config(lambda c: c["models"][0].update(source="hub2"))
     assert problems(made)[0].startswith(
@@ -359,6 +364,12 @@ def test_local_checkpoints_that_are_not_there_list_the_nearest(checkpoints: Path
     assert problems(made) == [
         "models: mine: step 400 does not exist; the nearest that do are 0, 16, 500, 1024",
     ]
+
+
+def test_a_training_shorter_than_its_steps(checkpoints: Path) -> None:
+    made = config(local(checkpoints, training_steps=500))
+    (problem,) = problems(made)
+    assert problem.endswith("step 1024 is after the end of the training, `training_steps` 500")
 
 
 def test_a_path_that_matches_nothing_is_said_once(tmp_path: Path) -> None:

@@ -439,12 +439,20 @@ CONFIG = {
     "study": "quick",
     "note": "Trained here, in *minutes*.\n\nSecond paragraph with a_trailing_ word.",
     "corpus": {"sequences": 512},
+    "held_out_loss": {"sequences": 96},
+    "reference": "last",
     "similarity": ["cka", "cka_debiased"],
     "stabilisation": {"thresholds": [0.8, 0.9, 0.95], "early": 0.2},
     "extraction": {"position": "last"},
     "models": [{"name": "neox-d32", "source": "trained"}, {"name": "p_", "source": "hub"}],
 }
-HUB = {**CONFIG, "note": "", "similarity": ["cka"], "models": CONFIG["models"][1:]}  # type: ignore[index]
+HUB = {
+    **CONFIG,
+    "note": "",
+    "reference": 1000,
+    "similarity": ["cka"],
+    "models": CONFIG["models"][1:],  # type: ignore[index]
+}
 DEMONSTRATION = "demonstration of the instrument"
 
 
@@ -469,6 +477,18 @@ def test_captions_render_without_warnings(caption: str, config: Mapping[str, Any
     page, warnings = _render(CAPTIONS / caption, config)
     assert warnings == ""
     assert "{{" not in page and "{%" not in page
+
+
+@pytest.mark.parametrize("caption", ["training_loss.rst", "table_loss.rst"])
+def test_captions_of_the_loss_name_its_own_sequences(caption: str) -> None:
+    page, _ = _render(CAPTIONS / caption, CONFIG)
+    assert "96 sequences" in page and "512" not in page
+
+
+def test_captions_name_the_reference_step() -> None:
+    last, other = (_render(CAPTIONS / "cka_by_step.rst", c)[0] for c in (CONFIG, HUB))
+    assert "the reference step (the last)" in last
+    assert "the reference step (step 1000)" in other
 
 
 def test_every_table_and_the_summary_have_captions() -> None:

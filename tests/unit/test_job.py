@@ -60,6 +60,13 @@ def test_an_error_that_names_its_remedy_is_one_line(log: Path, error: str) -> No
     assert line.endswith("ERROR a.h5 is broken; delete it")
 
 
+def test_a_warning_is_seen_on_the_terminal_too(log: Path) -> None:
+    done = run(log, "import logging; logging.warning('rows cut to 16')")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{log}: rows cut to 16\n"
+    assert "WARNING rows cut to 16" in log.read_text()
+
+
 def test_an_error_without_a_message_still_says_something(log: Path) -> None:
     """Python's own MemoryError has no text."""
     done = run(log, "raise MemoryError")

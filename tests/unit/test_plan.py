@@ -145,3 +145,8 @@ def test_versions_of_stages_and_packages() -> None:
     assert plan.module_version("tending.activations") == activations.VERSION
     assert plan.module_version("tending.training") == training.VERSION
     assert any(p.startswith("numpy ") for p in plan.embedded_packages())
+
+
+def test_an_empty_list_of_figures_draws_none() -> None:
+    assert Plan(config()).figures() == found.names("tending.figures")
+    assert Plan(config(lambda c: c.update(figures=[]))).figures() == []

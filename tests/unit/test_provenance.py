@@ -51,6 +51,20 @@ def hash_of(*modules: str) -> str:
 CKA_HASH = ("tending.metrics.similarity.cka",)
 
 
+def test_a_script_is_hashed_with_what_it_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_script(text: str) -> str:
+        (tmp_path / "one.py").write_text(text)
+        return provenance.code_hash(*CKA_HASH, script="one")
+
+    monkeypatch.setattr(provenance, "SCRIPTS", tmp_path)
+    before = with_script('"""A script."""\nrows = 1\n')
+    assert before != hash_of(*CKA_HASH)
+    assert with_script('"""Another."""\n\nrows = 1  # a comment\n') == before
+    assert with_script('"""A script."""\nrows = 2\n') != before
+
+
 def test_the_copy_has_the_hash_of_the_library(copy: Path) -> None:
     of_the_copy = hash_of(*CKA_HASH)
     shutil.rmtree(copy / "figures")

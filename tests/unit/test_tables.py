@@ -71,11 +71,6 @@ def test_where_a_row_belongs() -> None:
     assert tables.where(attributes, {"m": 120, "other": 1}) == Where("s", "m", 5, 30, 0.25)
 
 
-def test_step_0_of_a_study_of_step_0() -> None:
-    attributes = {"study": "s", "model": "m", "parameters": 5, "step": 0}
-    assert tables.where(attributes, {"m": 0}).progress == 0.0
-
-
 # Losses
 
 

@@ -72,6 +72,7 @@ def test_every_layout_gives_the_trained_models_numbers(
     assert "train" not in done.jobs
     log = (local.results / "logs/corpus/tokens.log").read_text("utf-8")
     assert "rows of 20 tokens cut to 16" in log
+    assert "logs/corpus/tokens.log: rows of 20 tokens cut to 16" in done.output
     for step in STEPS:
         for kind in ("convergence", "spectra"):
             path = f"{kind}/{{}}/step{step}.h5"

@@ -98,6 +98,22 @@ def test_a_comment_computes_nothing(copied: Copied) -> None:
     assert "Nothing to be done" in workplace.finish().output
 
 
+def test_a_changed_script_runs_again(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    script = workplace.repository / "workflow/scripts/convergence_table.py"
+    edit(script, 'int(read.attributes["rows"])', '2 * int(read.attributes["rows"])')
+    assert workplace.planned()["convergence_table"] == 1
+    assert "spectra" not in workplace.planned()
+
+
+def test_a_deleted_table_or_figure_is_made_again(copied: Copied) -> None:
+    workplace = copied()
+    (workplace.results / "tables/loss.csv").unlink()
+    (workplace.results / "figures/rank_by_step.png").unlink()
+    jobs = workplace.planned()
+    assert jobs["loss_table"] == jobs["figure_rank_by_step"] == 1
+
+
 def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) -> None:
     workplace = copied(with_library=True)
     before = store.read_scores(workplace.results / "convergence/a/step2.h5")

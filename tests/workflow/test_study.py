@@ -116,6 +116,13 @@ def test_a_deleted_result_is_made_again(copied, finished: Finished) -> None:
     (workplace.results / "convergence/a/step2.h5").unlink()
     planned = workplace.planned()
     assert planned["convergence"] == 1
+    workplace.finish("results/tiny/convergence/a/step2.h5")
+    (workplace.results / "figures/cka_by_step.pdf").unlink()
+    partial = workplace.finish("results/tiny/tables/convergence.csv")
+    assert partial.jobs["convergence_table"] == 1
+    assert "The report is in" not in partial.output  # it is older than the table now
+    planned = workplace.planned()
+    assert planned["figure_cka_by_step"] == planned["report"] == 1
     assert not {"activations", "train", "spectra"} & set(planned)
 
 

@@ -77,7 +77,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def load_model(folder: Path, dtype: str, device: torch.device) -> Any:
-    """The causal language model of a checkpoint folder, ready to read from, in `dtype`."""
+    """The causal language model of a checkpoint folder, ready to read from, in `dtype`.
+
+    Raises ValueError if the folder is gone, which transformers would look for on the hub.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is gone since it was inspected; put it back or, if the workflow trained it, "
+            f"delete {folder.parent / 'manifest.json'} and run again"
+        )
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 

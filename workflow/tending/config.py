@@ -130,6 +130,9 @@ def _steps(config: Config, model: Model) -> Iterator[str]:
     for step in asked:
         if step not in existing:
             yield f"step {step} does not exist; {_nearest(step, existing)}"
+    length = source(model["source"]).total_steps(model, asked)
+    if asked[-1] > length and asked[-1] in existing:
+        yield f"step {asked[-1]} is after the end of the training, `training_steps` {length}"
     wanted = config["reference"]
     if wanted != "last" and wanted not in asked:
         yield f"the reference step {wanted} is not among its steps; add it to them"
@@ -156,6 +159,9 @@ def _corpus(config: Config) -> Iterator[str]:
     for key in ("path", "tokenizer"):
         if key in corpus and not Path(corpus[key]).exists():
             yield f"corpus: {corpus[key]} does not exist; see `corpus.{key}`"
+    position, length = config["extraction"]["position"], corpus.get("length")
+    if length and isinstance(position, int) and not -length <= position < length:
+        yield f"extraction: position {position} is outside sequences of {length} tokens"
     if corpus.get("length") == 1 and config["held_out_loss"]["sequences"]:
         yield (
             "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "

@@ -31,6 +31,7 @@ def check_interpreter(path: str) -> None:
 def running(log: str, threads: int) -> Iterator[None]:
     """Run a job's work: everything printed goes to `log`, and errors end the process with 1.
 
+    Warnings stand in the log, and on the terminal with the name of the log before them.
     An error that names its remedy (ValueError, MemoryError, OSError and the like) is logged as
     one line, any other with its traceback. The job ends if the snakemake that started it does,
     so that no orphan writes beside the next run.
@@ -72,13 +73,22 @@ def _redirect(log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
+    terminal = logging.StreamHandler(os.fdopen(os.dup(2), "w"))
+    terminal.addFilter(_for_the_user)
+    terminal.setFormatter(logging.Formatter(f"{log}: %(message)s"))
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
+    logging.getLogger().addHandler(terminal)
     logging.captureWarnings(True)
+
+
+def _for_the_user(record: logging.LogRecord) -> bool:
+    """Our own warnings; those of libraries are for the log, and errors end the job anyway."""
+    return record.levelno == logging.WARNING and record.name != "py.warnings"
 
 
 def _end_with_run() -> None:

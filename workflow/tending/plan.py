@@ -47,7 +47,7 @@ class Plan:
 
     def figures(self) -> list[str]:
         """Names of the figures to draw: those of the config that have something to show."""
-        wanted = self.config.get("figures") or found.names(study_config.FIGURES)
+        wanted = self.config.get("figures", found.names(study_config.FIGURES))
         return [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
 
     def tables_of(self, figure: str) -> list[str]:
@@ -78,6 +78,18 @@ class Plan:
             *(self.path(paths.FIGURE_PNG, figure=figure) for figure in self.figures()),
             *(self.path(paths.TABLE_CSV, table=table) for table in TABLES),
         ]
+
+    def figure_files(self) -> list[str]:
+        """The figures for print."""
+        return [self.path(paths.FIGURE_PDF, figure=figure) for figure in self.figures()]
+
+    def report_is_current(self) -> bool:
+        """Whether the report exists and is not older than anything it shows."""
+        files = [Path(self.path(paths.REPORT)), *map(Path, self.report_files())]
+        if not all(file.exists() for file in files):
+            return False
+        report, *shown = (file.stat().st_mtime for file in files)
+        return all(report >= time for time in shown)
 
     def captions(self) -> str:
         """Hash of the report's front page, captions and style sheet."""

@@ -14,11 +14,15 @@ from pathlib import Path
 from tending import found
 
 PACKAGE = "tending"
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 LIBRARIES = ("h5py", "numpy", "safetensors", "torch", "transformers")
 
 
-def code_hash(*modules: str) -> str:
-    """Hash of the code of `modules` (dotted names) and of all library modules they import."""
+def code_hash(*modules: str, script: str = "") -> str:
+    """Hash of the code of `modules` (dotted names) and of all library modules they import.
+
+    script: name of the script in workflow/scripts that calls them, hashed too but not followed.
+    """
     seen: set[str] = set()
     todo = list(modules)
     while todo:
@@ -27,6 +31,9 @@ def code_hash(*modules: str) -> str:
             seen.add(module)
             todo += _imports(module)
     lines = [f"{m} {_module_hash(m)}" for m in sorted(seen)]
+    if script:
+        text = (SCRIPTS / f"{script}.py").read_text("utf-8")
+        lines.append(f"{script}.py {_tree_hash(ast.parse(text))}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -59,7 +66,11 @@ def library_version() -> str:
 
 @cache
 def _module_hash(module: str) -> str:
-    return text_sha256(ast.dump(_without_docstrings(_tree(module))))
+    return _tree_hash(_tree(module))
+
+
+def _tree_hash(tree: ast.Module) -> str:
+    return text_sha256(ast.dump(_without_docstrings(tree)))
 
 
 @cache

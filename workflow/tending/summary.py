@@ -138,6 +138,8 @@ def _cells(row: Mapping[str, Any], component: str, options: Options) -> str:
 def _bracket(row: Mapping[str, Any], name: str) -> str:
     if pd.isna(row[name]):
         return "never<small>&nbsp;</small>"
+    if row[f"{name}_low"] == row[f"{name}_high"]:
+        return f"{_number(row[name])}<small>from the start</small>"
     low, high = _number(row[f"{name}_low"]), _number(row[f"{name}_high"])
     return f"{_number(row[name])}<small>({low}, {high}]</small>"
 
@@ -160,7 +162,8 @@ def _legend(options: Options) -> str:
         f"{options.sequences} sequences, {escape(select.place(options.position))}",
         "settled &ge; t": "fraction of training from which the score stays at or above t to the "
         "end, median over layers; below it the bracket: the medians of the last checkpoints "
-        "before and of the first settled ones, between which the truth lies. "
+        "before and of the first settled ones, between which the truth lies. One that ends at the "
+        "reference step says only that the layer had not settled before. "
         "&ldquo;never&rdquo;: half of the layers or more do not settle",
         "rank": f"{escape(select.rank_label(rank)).lower()} of the weights at the first and the "
         "last checkpoint: median over heads and layers of the OV circuits, over layers of the MLP "

@@ -55,7 +55,7 @@ def where(attributes: Mapping[str, Any], training_steps: Mapping[str, int]) -> W
         model=model,
         parameters=int(attributes["parameters"]),
         step=step,
-        progress=step / training_steps[model] if training_steps[model] else 0.0,
+        progress=step / training_steps[model],
     )
 
 

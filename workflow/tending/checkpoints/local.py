@@ -53,8 +53,8 @@ def revision(model: Model, step: int) -> str:
 
 
 def total_steps(model: Model, asked: list[int]) -> int:
-    """`training_steps` of the model, or else its largest step in the study."""
-    return int(model.get("training_steps") or max(asked))
+    """`training_steps` of the model, or else its largest step in the study, at least 1."""
+    return int(model.get("training_steps") or max(*asked, 1))
 
 
 def family(model: Model, step: int) -> str:

@@ -52,5 +52,6 @@ def _lines(ax: Axes, scores: pd.DataFrame) -> None:
             values.to_numpy(dtype=float),
             color=colours(depth / deepest),
             linewidth=width,
+            marker="o" if len(steps) == 1 else None,  # a line of one point is not drawn
             label=f"layer {layer}",
         )

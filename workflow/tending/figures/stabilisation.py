@@ -60,8 +60,7 @@ def _lanes(
         settled = own["value"].notna().to_numpy()
         width = 1.6 if len(own) <= 12 else 0.8
         high = own["high"].to_numpy()[settled]
-        # settled from the first checkpoint on: there is none before it to start from
-        low = own["low"].fillna(own["high"]).to_numpy()[settled]
+        low = own["low"].to_numpy()[settled]
         ax.hlines(height[settled], low, high, color=look.colour, linewidth=width)
         ax.plot(high, height[settled], "|", color=look.colour, markersize=2 * width + 1)
         never = height[~settled]
