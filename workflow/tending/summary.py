@@ -12,11 +12,11 @@ from tending.figures import _select as select
 from tending.tables import fraction_quantity
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem; color: #1a1a1a; background: #fff; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; color: #1a1a1a; background: #fff; }
 h1 { font-size: 1.25rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; vertical-align: top; }
+th, td { padding: .25rem .45rem; text-align: right; white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid #1a1a1a; }
 tbody th { text-align: left; border-bottom: 0; }
 thead th:first-child { text-align: left; }
