@@ -14,7 +14,7 @@ from tending.spectra import circuit_spectrum, head_spectra, singular_values, wei
 
 Matrix = npt.NDArray[np.floating[Any]]
 
-# d, heads, d_head, PER of one OV head at step 0 (shared/reference; published to 0.001)
+# d, heads, d_head, PER of one OV head at step 0, as published, to 0.001
 PYTHIA = {
     "70m": (512, 8, 64, 0.967),
     "160m": (768, 12, 64, 0.979),
