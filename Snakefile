@@ -3,7 +3,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
-from tending import config as study, paths, run_lock
+from tending import config as study, hub_run, paths, run_lock
 from tending.job import check_interpreter
 from tending.plan import TABLES, Plan, embedded_packages, module_version
 from tending.provenance import code_hash
@@ -22,6 +22,10 @@ study.check_schema(
 )
 validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
 study.check(config)
+if workflow.is_main_process and study.unresolved(config):
+    logger.info("Asking the hub for the study's revisions.")
+    hub_run.resolve(config, Path(workflow.basedir))
+    study.check(config)
 plan = Plan(config)
 
 if workflow.is_main_process and run_lock.take():
@@ -53,7 +57,7 @@ rule all:
         # Named here, so that a deleted one is made again.
         plan.report_files(),
         plan.figure_files(),
-        plan.table_files(TABLES),
+        plan.table_files(plan.tables()),
         plan.per_checkpoint(paths.ACTIVATIONS),
         plan.per_checkpoint(paths.SPECTRA),
         plan.per_checkpoint(paths.CONVERGENCE),
@@ -63,6 +67,7 @@ rule all:
 
 include: "rules/corpus.smk"
 include: "rules/checkpoints.smk"
+include: "rules/hub.smk"
 include: "rules/activations.smk"
 include: "rules/spectra.smk"
 include: "rules/convergence.smk"

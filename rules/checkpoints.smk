@@ -30,6 +30,8 @@ rule checkpoint:
         paths.log(paths.CHECKPOINT),
     benchmark:
         paths.benchmark(paths.CHECKPOINT)
+    wildcard_constraints:
+        model=plan.any_of(plan.local_models()),
     conda:
         "../envs/tending.yaml"
     params:

@@ -13,6 +13,7 @@ from tending import found, paths
 from tending.config import FIGURES
 from tending.plan import TABLES
 
+REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
@@ -32,6 +33,7 @@ def run(*command: str) -> None:
         ("snakefmt", "--check", "Snakefile", "rules"),
         ("mypy",),
         ("snakemake", "--lint", "--workflow-profile", "none"),
+        ("snakemake", "--lint", "--workflow-profile", "none", *REVISIONS),
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -82,7 +84,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    tables = {f"table_{name}" for name in TABLES}
+    tables = {f"table_{name}" for name in (*TABLES, "audit")}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 
 
@@ -102,6 +104,6 @@ def test_the_schema_describes_every_key() -> None:
 
 
 def test_every_path_is_below_the_study() -> None:
-    patterns = {k: v for k, v in vars(paths).items() if k.isupper()}
+    patterns = {k: v for k, v in vars(paths).items() if k.isupper() and isinstance(v, str)}
     assert all(pattern.startswith(paths.STUDY) for pattern in patterns.values())
     assert len(set(patterns.values())) == len(patterns)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import tiny
 
+from tending import found
 from tending.checkpoints import local, source, trained
 
 RECIPE = {
@@ -34,13 +35,13 @@ def model(path: object, **more: Any) -> dict[str, Any]:
 def test_steps_are_the_folders_that_match(tmp_path: Path) -> None:
     folders(tmp_path, "step0", "step10", "step9", "step", "stepx", "step5.old", "my-step7")
     (tmp_path / "step3").write_text("a file")
-    assert local.steps(model(f"{tmp_path}/step{{step}}")) == [0, 9, 10]
+    assert local.steps(model(f"{tmp_path}/step{{step}}"), "any") == [0, 9, 10]
 
 
 def test_numbers_are_written_without_padding(tmp_path: Path) -> None:
     """`step007` is not what the pattern makes of step 7."""
     folders(tmp_path, "step007", "step8")
-    assert local.steps(model(f"{tmp_path}/step{{step}}")) == [8]
+    assert local.steps(model(f"{tmp_path}/step{{step}}"), "any") == [8]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_every_pattern_finds_its_own_folders(
 ) -> None:
     folders(tmp_path, *names)
     mine = model(tmp_path / pattern)
-    assert local.steps(mine) == [4, 16]
+    assert local.steps(mine, "any") == [4, 16]
     assert [local.folder(mine, s, "any") for s in (4, 16)] == [tmp_path / n for n in names]
 
 
@@ -73,7 +74,7 @@ def test_a_folder_may_be_spelled_in_several_ways(
     folders(tmp_path, "models/step4", "models/step16")
     monkeypatch.chdir(tmp_path)
     local._existing.cache_clear()
-    assert local.steps(model(pattern)) == [4, 16]
+    assert local.steps(model(pattern), "any") == [4, 16]
 
 
 def test_a_folder_beside_the_working_directory(
@@ -81,11 +82,11 @@ def test_a_folder_beside_the_working_directory(
 ) -> None:
     folders(tmp_path, "models/step4", "here")
     monkeypatch.chdir(tmp_path / "here")
-    assert local.steps(model("../models/step{step}")) == [4]
+    assert local.steps(model("../models/step{step}"), "any") == [4]
 
 
 def test_no_folder_no_steps(tmp_path: Path) -> None:
-    assert local.steps(model(f"{tmp_path}/nowhere/step{{step}}")) == []
+    assert local.steps(model(f"{tmp_path}/nowhere/step{{step}}"), "any") == []
 
 
 def test_files_to_watch_are_config_and_weights(tmp_path: Path) -> None:
@@ -100,21 +101,21 @@ def test_files_to_watch_are_config_and_weights(tmp_path: Path) -> None:
 
 
 def test_progress_is_a_share_of_the_training(tmp_path: Path) -> None:
-    assert local.total_steps(model(tmp_path), [0, 16, 500]) == 500
-    assert local.total_steps(model(tmp_path, training_steps=143000), [0, 16, 500]) == 143000
-    assert local.total_steps(model(tmp_path), [0]) == 1  # progress is a fraction of it
+    assert local.total_steps(model(tmp_path), [0, 16, 500], "any") == 500
+    assert local.total_steps(model(tmp_path, training_steps=143000), [0, 16, 500], "any") == 143000
+    assert local.total_steps(model(tmp_path), [0], "any") == 1  # progress is a fraction of it
 
 
 def test_the_context_is_the_configs(tmp_path: Path) -> None:
     tiny.config("gpt_neox").save_pretrained(tmp_path / "step4")
-    assert local.context(model(f"{tmp_path}/step{{step}}"), 4) == 32
+    assert local.context(model(f"{tmp_path}/step{{step}}"), 4, "any") == 32
 
 
 def test_a_trained_model() -> None:
     mine = {"name": "d32", "source": "trained", "recipe": RECIPE}
-    assert trained.steps(mine) == [0, 1, 2, 4, 8, 16, 32, 50, 64, 100]
-    assert trained.total_steps(mine, [0, 16]) == 100
-    assert trained.context(mine, 16) == 16
+    assert trained.steps(mine, "any") == [0, 1, 2, 4, 8, 16, 32, 50, 64, 100]
+    assert trained.total_steps(mine, [0, 16], "any") == 100
+    assert trained.context(mine, 16, "any") == 16
     assert trained.recipe(mine).as_dict() == RECIPE
     there = trained.folder(mine, 16, "small")
     (manifest,) = trained.files(mine, 16, "small")
@@ -123,12 +124,14 @@ def test_a_trained_model() -> None:
 
 
 def test_an_unknown_source_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"unknown model source 's3'; available: .*local, trained"):
+    with pytest.raises(
+        ValueError, match=r"unknown model source 's3'; available: hub, local, trained"
+    ):
         source("s3")
 
 
-@pytest.mark.parametrize("name", ["local", "trained"])
+@pytest.mark.parametrize("name", found.names("tending.checkpoints"))
 def test_every_source_has_all_functions(name: str) -> None:
-    found = source(name)
-    for function in ("steps", "folder", "files", "revision", "total_steps", "context"):
-        assert callable(getattr(found, function))
+    functions = ("steps", "folder", "files", "revision", "total_steps", "context")
+    assert all(callable(getattr(source(name), function)) for function in functions)
+    assert isinstance(found.constant(f"tending.checkpoints.{name}", "REMOTE"), bool)

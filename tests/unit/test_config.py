@@ -212,7 +212,7 @@ def test_a_position_outside_the_sequences() -> None:
 def test_an_unknown_source_lists_the_known() -> None:
     made = config(lambda c: c["models"][0].update(source="hub2"))
     assert problems(made)[0].startswith(
-        "models: one: unknown model source 'hub2'; available: local, trained"
+        "models: one: unknown model source 'hub2'; available: hub, local, trained"
     )
     made = config(lambda c: c["corpus"].update(source="pile"))
     assert problems(made)[0].startswith(
@@ -236,7 +236,7 @@ def test_every_key_is_described_and_every_object_closed() -> None:
     assert described(schema) == []
     text = SCHEMA.read_text("utf-8")
     objects = len(re.findall(r"type: object", text))
-    assert objects == len(re.findall(r"additionalProperties: false", text))
+    assert objects == len(re.findall(r"additionalProperties: (?:false|\{type: string\})", text))
 
 
 # Relations between keys, names and files
@@ -251,8 +251,8 @@ def test_a_model_name_twice() -> None:
 
 def test_steps_that_do_not_ascend() -> None:
     assert problems(config(lambda c: c.update(steps=[0, 64, 16, 1024]))) == [
-        "models: one: steps must ascend, found 16 after a larger one",
-        "models: two: steps must ascend, found 16 after a larger one",
+        "models: one: steps must ascend, found 16 after a larger one or twice",
+        "models: two: steps must ascend, found 16 after a larger one or twice",
     ]
 
 
@@ -274,7 +274,7 @@ def test_a_step_after_the_end_of_training() -> None:
 def test_no_steps_at_all() -> None:
     made = config(lambda c: (c.pop("steps"), c["models"][0].update(steps=[0])))
     assert problems(made) == [
-        "models: two: no steps; give the study or the model a list `steps`",
+        "models: two: no steps; give the study or the model `steps`",
     ]
 
 
@@ -292,8 +292,6 @@ def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
     made = config(lambda c: c["models"][1].update(steps=[0, 512]))
     one, two = made["models"]
     assert study.steps(made, one) == [0, 16, 1024] and study.steps(made, two) == [0, 512]
-    assert (study.reference(made, one), study.reference(made, two)) == (1024, 512)
-    assert study.reference({**made, "reference": 0}, one) == 0
 
 
 @pytest.mark.parametrize(

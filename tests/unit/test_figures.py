@@ -437,6 +437,7 @@ def test_summary_escapes_names() -> None:
 
 CONFIG = {
     "study": "quick",
+    "duplicates": "drop",
     "note": "Trained here, in *minutes*.\n\nSecond paragraph with a_trailing_ word.",
     "corpus": {"sequences": 512},
     "held_out_loss": {"sequences": 96},

@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from tending import activations as extraction
-from tending import inspection, store
+from tending import fetching, inspection, store
+from tending.corpus import Tokens
 from tending.job import progress, running
 
 
@@ -15,31 +17,37 @@ def main(
     dtype: str,
     settings: extraction.Extraction,
     study: str,
+    keep: bool,
     output: Path,
 ) -> None:
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
     chosen = extraction.choose_device(device)
     logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
-    model = extraction.load_model(Path(checkpoint.folder), dtype, chosen)
+    with fetching.weights(checkpoint, study, keep):
+        captured = extract(checkpoint.folder, corpus.arrays["tokens"], chosen, dtype, settings)
+        store.write_arrays(
+            output,
+            captured.arrays,
+            {
+                **store.checkpoint_attributes(study, checkpoint),
+                "corpus_sha256": corpus.attributes["corpus_sha256"],
+                "tokens_shape": corpus.arrays["tokens"].shape,
+                "position": str(settings.position),
+                "sequences": settings.sequences,
+                "dtype": dtype,
+                "device": chosen.type,
+                "extraction_version": extraction.VERSION,
+            },
+        )
+
+
+def extract(
+    folder: str, tokens: Tokens, device: Any, dtype: str, settings: extraction.Extraction
+) -> extraction.Captured:
+    model = extraction.load_model(Path(folder), dtype, device)
     total = max(settings.sequences, settings.loss_sequences)
     with progress(total, "sequences") as advance:
-        captured = extraction.capture(
-            model, corpus.arrays["tokens"], settings, advance, logging.warning
-        )
-    store.write_arrays(
-        output,
-        captured.arrays,
-        {
-            **store.checkpoint_attributes(study, checkpoint),
-            "corpus_sha256": corpus.attributes["corpus_sha256"],
-            "tokens_shape": corpus.arrays["tokens"].shape,
-            "position": str(settings.position),
-            "sequences": settings.sequences,
-            "dtype": dtype,
-            "device": chosen.type,
-            "extraction_version": extraction.VERSION,
-        },
-    )
+        return extraction.capture(model, tokens, settings, advance, logging.warning)
 
 
 if __name__ == "__main__":
@@ -56,5 +64,6 @@ if __name__ == "__main__":
                 snakemake.params.loss_sequences,
             ),
             snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
             Path(snakemake.output.activations),
         )

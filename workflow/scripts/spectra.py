@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from tending import inspection, store
+from tending import fetching, inspection, store
 from tending.families import family
 from tending.job import running
 from tending.spectra import weight_spectra
 
 
-def main(record: Path, study: str, output: Path) -> None:
+def main(record: Path, study: str, keep: bool, output: Path) -> None:
     checkpoint = inspection.read(record)
-    values = weight_spectra(family(checkpoint.family), checkpoint.weights(), checkpoint.config)
-    store.write_arrays(output, values, store.checkpoint_attributes(study, checkpoint))
+    with fetching.weights(checkpoint, study, keep):
+        values = weight_spectra(family(checkpoint.family), checkpoint.weights(), checkpoint.config)
+        store.write_arrays(output, values, store.checkpoint_attributes(study, checkpoint))
 
 
 if __name__ == "__main__":
@@ -19,5 +20,6 @@ if __name__ == "__main__":
         main(
             Path(snakemake.input.checkpoint),
             snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
             Path(snakemake.output.spectra),
         )

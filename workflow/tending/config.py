@@ -8,8 +8,9 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import found
-from tending.checkpoints import source
+from tending import audit, found
+from tending import steps as schedules
+from tending.checkpoints import hub, source
 
 Config = Mapping[str, Any]
 Model = Mapping[str, Any]
@@ -32,10 +33,17 @@ def check_schema(config: Config, schema: Path) -> None:
     the whole schema with it; it is still what fills in the defaults.
     """
     rules = yaml.safe_load(schema.read_text("utf-8"))
-    errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: e.json_path)
+    found_errors = map(_innermost, Draft202012Validator(rules).iter_errors(config))
+    errors = sorted(found_errors, key=lambda error: error.json_path)
     if errors:
         listed = "\n".join(f"  - {_place(error)}: {_mistake(error)}" for error in errors)
         raise ConfigError(f"the study's config is not valid; see {schema.name}:\n{listed}")
+
+
+def _innermost(error: ValidationError) -> ValidationError:
+    """Of several kinds of value that would do, the mistake in the one that was meant."""
+    inside = [e for e in error.context or [] if e.relative_path] if error.parent is None else []
+    return inside[0] if inside else error
 
 
 def _place(error: ValidationError) -> str:
@@ -63,15 +71,34 @@ def check(config: Config) -> None:
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
 
 
+def asked(config: Config, model: Model) -> schedules.Spec:
+    """The steps as the config writes them: the model's own, or the study's."""
+    spec: schedules.Spec = model.get("steps", config.get("steps", []))
+    return spec
+
+
+def asked_steps(config: Config, model: Model) -> list[int]:
+    """The steps asked for, as numbers. ValueError if the hub must be asked what there is."""
+    existing = source(model["source"]).steps(model, config["study"])
+    return schedules.expand(asked(config, model), existing)
+
+
 def steps(config: Config, model: Model) -> list[int]:
-    """The steps asked for: the model's own, or the study's."""
-    return list(model.get("steps") or config.get("steps", []))
+    """The steps of a model in the study: those asked for, without what the audit drops."""
+    expanded = asked_steps(config, model)
+    if model["source"] != "hub" or config["duplicates"] != "drop":
+        return expanded
+    dropped = hub.mistaken(model, config["study"], expanded)
+    return [step for step in expanded if step not in dropped]
 
 
-def reference(config: Config, model: Model) -> int:
-    """The step that the others are compared with; `last` is the largest asked for."""
-    wanted = config["reference"]
-    return max(steps(config, model)) if wanted == "last" else int(wanted)
+def unresolved(config: Config) -> list[str]:
+    """Names of the models of which the hub must be asked before the study can be planned."""
+    return [
+        model["name"]
+        for model in config["models"]
+        if model["source"] == "hub" and hub.unresolved(model, config["study"], asked(config, model))
+    ]
 
 
 def _names(config: Config) -> Iterator[str]:
@@ -116,40 +143,64 @@ def _misplaced(
 
 
 def _steps(config: Config, model: Model) -> Iterator[str]:
-    asked = steps(config, model)
-    if not asked:
-        yield "no steps; give the study or the model a list `steps`"
+    study, kind = config["study"], source(model["source"])
+    if model["source"] == "hub" and (problem := hub.naming_problem(model)):
+        yield problem
         return
-    if asked != sorted(asked):
-        yield f"steps must ascend, found {asked[_first_descent(asked)]} after a larger one"
+    existing = kind.steps(model, study)
+    try:
+        wanted = schedules.expand(asked(config, model), existing)
+    except ValueError as error:
+        if existing is not None or "not known yet" not in str(error):
+            yield f"steps: {error}"
         return
-    existing = source(model["source"]).steps(model)
-    if not existing:
+    if existing == []:
         yield f"nothing matches {model.get('path')!r}; check the path and its {{step}} pattern"
         return
-    for step in asked:
-        if step not in existing:
-            yield f"step {step} does not exist; {_nearest(step, existing)}"
-    length = source(model["source"]).total_steps(model, asked)
-    if asked[-1] > length and asked[-1] in existing:
-        yield f"step {asked[-1]} is after the end of the training, `training_steps` {length}"
-    wanted = config["reference"]
-    if wanted != "last" and wanted not in asked:
-        yield f"the reference step {wanted} is not among its steps; add it to them"
+    yield from _asked_steps(config, model, wanted, existing)
+
+
+def _asked_steps(
+    config: Config, model: Model, wanted: list[int], existing: list[int] | None
+) -> Iterator[str]:
+    """Problems of the steps themselves; existing is None before the hub was asked."""
+    if not wanted:
+        yield "no steps; give the study or the model `steps`"
+        return
+    if (step := schedules.descent(wanted)) is not None:
+        yield f"steps must ascend, found {step} after a larger one or twice"
+        return
+    if existing is not None:
+        for step in sorted(set(wanted) - set(existing)):
+            yield f"step {step} does not exist; {schedules.nearest(step, existing)}"
+    yield from _ends(config, model, wanted, existing)
+    if model["source"] == "hub" and config["duplicates"] == "error":
+        mistaken = hub.mistaken(model, config["study"], wanted)
+        if mistaken:
+            yield (
+                f"{len(mistaken)} of its steps hold weights that another revision of "
+                f"{model['repository']} holds too, so they cannot both be right: "
+                f"{audit.described(mistaken)}. Set `duplicates: drop` to leave these steps out, "
+                f"`keep` to measure them all the same, or take them out of `steps`"
+            )
+
+
+def _ends(
+    config: Config, model: Model, wanted: list[int], existing: list[int] | None
+) -> Iterator[str]:
+    """Problems with where the training and the comparison end."""
+    if existing is not None:
+        length = source(model["source"]).total_steps(model, wanted, config["study"])
+        if wanted[-1] > length and wanted[-1] in existing:
+            yield f"step {wanted[-1]} is after the end of the training, `training_steps` {length}"
+    reference = config["reference"]
+    if reference != "last" and reference not in wanted:
+        yield f"the reference step {reference} is not among its steps; add it to them"
     if model["source"] == "trained" and model["recipe"]["d_model"] % model["recipe"]["heads"]:
         yield (
             f"recipe: d_model {model['recipe']['d_model']} is not a multiple of "
             f"heads {model['recipe']['heads']}"
         )
-
-
-def _first_descent(asked: list[int]) -> int:
-    return next(i for i in range(1, len(asked)) if asked[i] < asked[i - 1])
-
-
-def _nearest(step: int, existing: list[int]) -> str:
-    nearest = sorted(sorted(existing, key=lambda s: (abs(s - step), s))[:4])
-    return f"the nearest that do are {', '.join(map(str, nearest))}"
 
 
 def _corpus(config: Config) -> Iterator[str]:

@@ -6,7 +6,7 @@ Every later stage starts from the record.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Checkpoint:
     weights_sha256: str
     config: dict[str, Any]
     schema_version: int = VERSION
+    repository: str = ""  # on the hub, with what it takes to fetch the files again
+    fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def weights(self) -> WeightFiles:
         """The weights, by the family's names."""

@@ -79,6 +79,8 @@ def _redirect(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    for name in ("httpx", "httpx2", "huggingface_hub"):  # their lines hold signed addresses
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )

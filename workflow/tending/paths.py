@@ -18,10 +18,17 @@ TRAINING_MANIFEST = TRAINING + "/manifest.json"
 TRAINING_LOG = TRAINING + "/log.csv"
 TRAINED_CHECKPOINT = TRAINING + "/step{step}"
 
+REVISIONS = STUDY + "/revisions.json"
+HUB_TOKENIZER = STUDY + "/corpus/{model}.tokenizer.json"
+WEIGHTS = STUDY + "/weights/{model}/step{step}"
+WEIGHTS_LOCK = STUDY + "/weights/.locks/{model}.step{step}.lock"
+
 CHECKPOINT = STUDY + "/checkpoints/{model}/step{step}.json"
 ACTIVATIONS = STUDY + "/activations/{model}/step{step}.h5"
 SPECTRA = STUDY + "/spectra/{model}/step{step}.h5"
 CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
+
+WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights
 
 TABLE = STUDY + "/tables/{table}"
 TABLE_CSV = TABLE + ".csv"

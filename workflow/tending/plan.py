@@ -5,6 +5,7 @@ exactly when something it depends on has changed.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from tending import config as study_config
 from tending import corpus as corpora
 from tending import found, paths, provenance
-from tending.checkpoints import source
+from tending.checkpoints import hub, source
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
 TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
@@ -25,12 +26,13 @@ class Plan:
         self.config = config
         self.study: str = config["study"]
         self._models = {model["name"]: model for model in config["models"]}
+        self._steps = {n: study_config.steps(config, m) for n, m in self._models.items()}
 
     # What exists in a study
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
-        return study_config.steps(self.config, self._models[model])
+        return self._steps[model]
 
     def per_checkpoint(self, pattern: str) -> list[str]:
         """One path for every model and step of the study."""
@@ -39,6 +41,22 @@ class Plan:
             for model in self._models
             for step in self.steps(model)
         ]
+
+    def remote_models(self) -> list[str]:
+        """Names of the models whose checkpoints are fetched."""
+        return [
+            n
+            for n, m in self._models.items()
+            if found.constant(f"tending.checkpoints.{m['source']}", "REMOTE")
+        ]
+
+    def local_models(self) -> list[str]:
+        """Names of the models whose checkpoints lie on this machine."""
+        return [name for name in self._models if name not in self.remote_models()]
+
+    def any_of(self, names: list[str]) -> str:
+        """A pattern that matches these names and nothing else."""
+        return "|".join(map(re.escape, names)) or "(?!)"
 
     def trained(self, pattern: str) -> list[str]:
         """One path for every model that the workflow trains."""
@@ -71,12 +89,16 @@ class Plan:
             filled = filled.replace(f"{{{name}}}", str(value))
         return filled
 
+    def tables(self) -> list[str]:
+        """Names of the tables of this study."""
+        return [*TABLES, *(["audit"] if self.remote_models() else [])]
+
     def report_files(self) -> list[str]:
         """Everything the report shows."""
         return [
             self.path(paths.SUMMARY),
             *(self.path(paths.FIGURE_PNG, figure=figure) for figure in self.figures()),
-            *(self.path(paths.TABLE_CSV, table=table) for table in TABLES),
+            *(self.path(paths.TABLE_CSV, table=table) for table in self.tables()),
         ]
 
     def figure_files(self) -> list[str]:
@@ -94,7 +116,12 @@ class Plan:
     def captions(self) -> str:
         """Hash of the report's front page, captions and style sheet."""
         folder = Path(__file__).parents[1] / "report"
-        names = ["workflow", "summary", *self.figures(), *(f"table_{table}" for table in TABLES)]
+        names = [
+            "workflow",
+            "summary",
+            *self.figures(),
+            *(f"table_{table}" for table in self.tables()),
+        ]
         files = [*(folder / f"{name}.rst" for name in names), folder / "stylesheet.css"]
         return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
 
@@ -124,10 +151,15 @@ class Plan:
         model = self._models[wildcards.model]
         return source(model["source"]).files(model, int(wildcards.step), self.study)
 
+    def pin_files(self) -> list[str]:
+        """The files that pin the revisions of the models on the hub."""
+        remote = [self._models[name] for name in self.remote_models()]
+        return sorted({str(hub.pin_file(model, self.study)) for model in remote})
+
     def reference_activations(self, wildcards: Wildcards) -> str:
         """Activations of the step that this model's steps are compared with."""
-        model = self._models[wildcards.model]
-        step = study_config.reference(self.config, model)
+        wanted = self.config["reference"]
+        step = self.steps(wildcards.model)[-1] if wanted == "last" else int(wanted)
         return paths.ACTIVATIONS.format(study=self.study, model=wildcards.model, step=step)
 
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
@@ -156,7 +188,28 @@ class Plan:
     def revision(self, wildcards: Wildcards) -> str:
         """Name of a checkpoint at its source."""
         model = self._models[wildcards.model]
-        return source(model["source"]).revision(model, int(wildcards.step))
+        return source(model["source"]).revision(model, int(wildcards.step), self.study)
+
+    def repository(self, wildcards: Wildcards) -> str:
+        """The repository of a model on the hub."""
+        return str(self._models[wildcards.model]["repository"])
+
+    def commit(self, wildcards: Wildcards) -> str:
+        """The commit that a revision on the hub is pinned at."""
+        return hub.commit(self._models[wildcards.model], int(wildcards.step), self.study)
+
+    def last_commit(self, wildcards: Wildcards) -> str:
+        """The commit of a model's last step."""
+        return hub.commit(
+            self._models[wildcards.model], self._steps[wildcards.model][-1], self.study
+        )
+
+    def audited(self) -> str:
+        """The steps that are compared, before any is dropped, by model, as JSON."""
+        asked = {
+            n: study_config.asked_steps(self.config, self._models[n]) for n in self.remote_models()
+        }
+        return json.dumps(asked)
 
     def recipe(self, wildcards: Wildcards) -> str:
         """A trained model's recipe as JSON with sorted keys."""
@@ -165,14 +218,14 @@ class Plan:
     def family_code(self, wildcards: Wildcards) -> str:
         """Hash of the code that knows a model's family; of its last step's, as all are alike."""
         model = self._models[wildcards.model]
-        name = source(model["source"]).family(model, self.steps(model["name"])[-1])
+        name = source(model["source"]).family(model, self.steps(model["name"])[-1], self.study)
         found.require("tending.families", name, "model family")
         return provenance.code_hash(f"tending.families.{name}")
 
     def context(self, wildcards: Wildcards) -> int:
         """The longest sequence that every model of the study can read, in tokens."""
         return min(
-            source(model["source"]).context(model, self.steps(name)[-1])
+            source(model["source"]).context(model, self.steps(name)[-1], self.study)
             for name, model in self._models.items()
         )
 
@@ -191,7 +244,7 @@ class Plan:
     def training_steps(self) -> dict[str, int]:
         """Length of every model's training in steps, of which a step is a fraction."""
         return {
-            name: source(model["source"]).total_steps(model, self.steps(name))
+            name: source(model["source"]).total_steps(model, self.steps(name), self.study)
             for name, model in self._models.items()
         }
 

@@ -14,12 +14,13 @@ Model = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """What a source file defines, besides the literals REQUIRED and OPTIONAL: the keys of a model
-    in the config that mean something to it, read without importing it.
+    """What a source file defines, besides literals that are read without importing it: REQUIRED
+    and OPTIONAL, the keys of a model in the config that mean something to it, and REMOTE, whether
+    its checkpoints are fetched for as long as they are needed.
     """
 
-    def steps(self, model: Model) -> list[int]:
-        """The steps of which this model has a checkpoint, ascending."""
+    def steps(self, model: Model, study: str) -> list[int] | None:
+        """The steps of which this model has a checkpoint, ascending; None if not known yet."""
 
     def folder(self, model: Model, step: int, study: str) -> Path:
         """The folder of one checkpoint."""
@@ -27,19 +28,19 @@ class Source(Protocol):
     def files(self, model: Model, step: int, study: str) -> list[str]:
         """Files whose change makes the checkpoint another one, for Snakemake to watch."""
 
-    def revision(self, model: Model, step: int) -> str:
+    def revision(self, model: Model, step: int, study: str) -> str:
         """Name of the checkpoint at its source."""
 
-    def total_steps(self, model: Model, asked: list[int]) -> int:
+    def total_steps(self, model: Model, asked: list[int], study: str) -> int:
         """Length of the training in steps, of which a step is a fraction."""
 
-    def family(self, model: Model, step: int) -> str:
+    def family(self, model: Model, step: int, study: str) -> str:
         """The model family, `model_type` in config.json."""
 
     def tokenizer(self, model: Model, step: int, study: str) -> str:
         """The tokenizer.json of the model."""
 
-    def context(self, model: Model, step: int) -> int:
+    def context(self, model: Model, step: int, study: str) -> int:
         """The longest sequence the model can read, in tokens."""
 
 

@@ -11,11 +11,12 @@ from tending.weights import read_config
 
 REQUIRED = ("path",)
 OPTIONAL = ("training_steps",)
+REMOTE = False
 
 _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
 
 
-def steps(model: Model) -> list[int]:
+def steps(model: Model, study: str) -> list[int]:
     """Steps whose folder exists, found by listing the pattern's parent folders."""
     return _existing(str(Path(model["path"])))  # `./a//b/` and `a/b` are the same folder
 
@@ -47,17 +48,17 @@ def files(model: Model, step: int, study: str) -> list[str]:
     return sorted(str(p) for pattern in _WATCHED for p in there.glob(pattern))
 
 
-def revision(model: Model, step: int) -> str:
+def revision(model: Model, step: int, study: str) -> str:
     """The folder, as the user wrote it."""
     return str(folder(model, step, ""))
 
 
-def total_steps(model: Model, asked: list[int]) -> int:
+def total_steps(model: Model, asked: list[int], study: str) -> int:
     """`training_steps` of the model, or else its largest step in the study, at least 1."""
     return int(model.get("training_steps") or max(*asked, 1))
 
 
-def family(model: Model, step: int) -> str:
+def family(model: Model, step: int, study: str) -> str:
     """From config.json, read where it lies."""
     return str(read_config(folder(model, step, ""))["model_type"])
 
@@ -67,7 +68,7 @@ def tokenizer(model: Model, step: int, study: str) -> str:
     return str(folder(model, step, study) / "tokenizer.json")
 
 
-def context(model: Model, step: int) -> int:
+def context(model: Model, step: int, study: str) -> int:
     """From config.json, read where it lies."""
     config = read_config(folder(model, step, ""))
     return families.family(str(config["model_type"])).architecture(config).context

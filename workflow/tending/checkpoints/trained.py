@@ -9,6 +9,7 @@ from tending.checkpoints import Model
 
 REQUIRED = ("recipe",)
 OPTIONAL = ()
+REMOTE = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def schedule(recipe: Recipe) -> list[int]:
     return sorted({*(s for s in doubling if s <= recipe.steps), *regular, recipe.steps})
 
 
-def steps(model: Model) -> list[int]:
+def steps(model: Model, study: str) -> list[int]:
     """All steps on the schedule, whether the study asks for them or not."""
     return schedule(recipe(model))
 
@@ -61,17 +62,17 @@ def files(model: Model, step: int, study: str) -> list[str]:
     return [paths.TRAINING_MANIFEST.format(study=study, model=model["name"])]
 
 
-def revision(model: Model, step: int) -> str:
+def revision(model: Model, step: int, study: str) -> str:
     """The step's folder name."""
     return f"step{step}"
 
 
-def total_steps(model: Model, asked: list[int]) -> int:
+def total_steps(model: Model, asked: list[int], study: str) -> int:
     """The recipe's steps."""
     return recipe(model).steps
 
 
-def family(model: Model, step: int) -> str:
+def family(model: Model, step: int, study: str) -> str:
     """All trained models are of Pythia's family."""
     return "gpt_neox"
 
@@ -81,6 +82,6 @@ def tokenizer(model: Model, step: int, study: str) -> str:
     return paths.EMBEDDED_TOKENIZER.format(study=study)
 
 
-def context(model: Model, step: int) -> int:
+def context(model: Model, step: int, study: str) -> int:
     """The length the model is trained on."""
     return recipe(model).sequence_length

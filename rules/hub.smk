@@ -1,0 +1,71 @@
+# Weights are downloaded here, held in results/STUDY/weights while a stage needs them, then
+# deleted. Stages depend on the record, so that they are not rerun when weights are fetched again.
+rule fetch:
+    output:
+        record=paths.CHECKPOINT,
+    log:
+        paths.log(paths.CHECKPOINT),
+    benchmark:
+        paths.benchmark(paths.CHECKPOINT)
+    wildcard_constraints:
+        model=plan.any_of(plan.remote_models()),
+    conda:
+        "../envs/tending.yaml"
+    resources:
+        download=1,
+    params:
+        repository=plan.repository,
+        revision=plan.revision,
+        commit=plan.commit,
+        version=module_version("tending.inspection"),
+    message:
+        "Fetching {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/fetch.py"
+
+
+rule hub_tokenizer:
+    output:
+        tokenizer=paths.HUB_TOKENIZER,
+    log:
+        paths.log(paths.HUB_TOKENIZER),
+    benchmark:
+        paths.benchmark(paths.HUB_TOKENIZER)
+    wildcard_constraints:
+        model=plan.any_of(plan.remote_models()),
+    conda:
+        "../envs/tending.yaml"
+    params:
+        repository=plan.repository,
+        commit=plan.last_commit,
+    message:
+        "Fetching the tokenizer of {wildcards.model}"
+    script:
+        "../workflow/scripts/hub_tokenizer.py"
+
+
+rule audit_table:
+    input:
+        pins=plan.pin_files(),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="audit"),
+            caption="../workflow/report/table_audit.rst",
+            category="Tables",
+            labels={"table": "audit"},
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="audit"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="audit"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="audit")
+    conda:
+        "../envs/tending.yaml"
+    params:
+        asked=plan.audited(),
+        policy=lookup(within=config, dpath="duplicates"),
+        code=code_hash("tending.audit", script="audit_table"),
+    message:
+        "Comparing the weights of all revisions by their hashes"
+    script:
+        "../workflow/scripts/audit_table.py"

@@ -1,0 +1,44 @@
+"""Every weight file of a study's revisions, with the revisions that hold the same bytes."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tending import audit, tables
+from tending.checkpoints import hub
+from tending.job import running
+
+
+def main(
+    models: Sequence[Mapping[str, Any]],
+    asked: Mapping[str, list[int]],
+    policy: str,
+    study: str,
+    csv: Path,
+    parquet: Path,
+) -> None:
+    rows = []
+    for model in models:
+        pinned = hub.resolved(model, study)
+        last = max(pinned.existing)
+        listed = audit.listing(model["name"], pinned, asked[model["name"]])
+        mistaken = audit.mistaken_steps(listed, last)
+        if mistaken:
+            verb = "left out" if policy == "drop" else "kept"
+            logging.warning("%s, %s: %s", model["name"], verb, audit.described(mistaken))
+        rows += [audit.row(study, entry, policy, last) for entry in listed]
+    tables.write(audit.table(rows), csv, parquet)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [m for m in snakemake.config["models"] if m["source"] == "hub"],
+            json.loads(snakemake.params.asked),
+            snakemake.params.policy,
+            snakemake.config["study"],
+            Path(snakemake.output.csv),
+            Path(snakemake.output.parquet),
+        )

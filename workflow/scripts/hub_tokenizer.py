@@ -1,0 +1,30 @@
+"""Fetch the tokenizer of a model on the hub, from the revision of its last step or from main."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tending import atomic, fetching
+from tending.checkpoints import hub
+from tending.job import running
+
+
+def main(model: Mapping[str, Any], study: str, commit: str, tokenizer: Path) -> None:
+    pinned = hub.resolved(model, study)
+    with TemporaryDirectory() as folder:
+        fetched = fetching.tokenizer(pinned, commit, Path(folder))
+        with atomic.replacing(tokenizer) as partial:
+            shutil.copyfile(fetched, partial)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        models = {model["name"]: model for model in snakemake.config["models"]}
+        main(
+            models[snakemake.wildcards.model],
+            snakemake.wildcards.study,
+            snakemake.params.commit,
+            Path(snakemake.output.tokenizer),
+        )

@@ -1,0 +1,174 @@
+"""Checkpoints that are revisions of a repository on the Hugging Face hub.
+
+Planning reads the study's pin file and never the network: the rule `revisions` has asked the hub
+before.
+"""
+
+import re
+from pathlib import Path
+
+from tending import audit, families, paths, pins
+from tending import steps as schedules
+from tending.checkpoints import Model
+from tending.pins import Pins
+
+REQUIRED = ("repository",)
+OPTIONAL = ("revision", "index_steps", "training_steps", "pins")
+REMOTE = True
+
+_FIELD = re.compile(r"\{(step|index)(?::0(\d+)d)?\}|\*")
+
+
+def pin_file(model: Model, study: str) -> Path:
+    """The file that pins the model: the study's own, or the one that the model names."""
+    own = Path(paths.REVISIONS.format(study=study))
+    named = [Path(model["pins"])] if model.get("pins") else []
+    return next((path for path in [own, *named] if pins.of(model, path)), own)
+
+
+def known(model: Model, study: str) -> Pins | None:
+    """What the study's pin file, or the one that the model names, says of the model."""
+    return pins.of(model, pin_file(model, study))
+
+
+def resolved(model: Model, study: str) -> Pins:
+    """The model's pins; PinError if the hub has not been asked yet."""
+    found = known(model, study)
+    if found is None:
+        raise pins.PinError(
+            f"{model['name']}: the revisions of {model['repository']} are not resolved yet; run "
+            f"the workflow once with the network"
+        )
+    return found
+
+
+def unresolved(model: Model, study: str, spec: schedules.Spec) -> bool:
+    """Whether the hub must be asked before this model's steps can be planned."""
+    found = known(model, study)
+    if found is None:
+        return True
+    return not set(schedules.expand(spec, sorted(found.existing))) <= set(found.revisions)
+
+
+def steps(model: Model, study: str) -> list[int] | None:
+    """The steps on the hub; None before it was asked."""
+    found = known(model, study)
+    return None if found is None else sorted(found.existing)
+
+
+def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[audit.Listed]]:
+    """Steps among `asked` that hold another revision's weights, as far as the hub was asked."""
+    found = known(model, study)
+    if found is None:
+        return {}
+    listed = audit.listing(model["name"], found, [s for s in asked if s in found.revisions])
+    return audit.mistaken_steps(listed, max(found.existing, default=-1))
+
+
+def folder(model: Model, step: int, study: str) -> Path:
+    """Where the weights are while something needs them."""
+    return Path(paths.WEIGHTS.format(study=study, model=model["name"], step=step))
+
+
+def files(model: Model, step: int, study: str) -> list[str]:
+    """None: a revision is the commit that it was pinned at."""
+    return []
+
+
+def revision(model: Model, step: int, study: str) -> str:
+    """The branch or tag, as the hub names it."""
+    return resolved(model, study).revisions[step].name
+
+
+def commit(model: Model, step: int, study: str) -> str:
+    """The commit that the revision was pinned at."""
+    return resolved(model, study).revisions[step].commit
+
+
+def total_steps(model: Model, asked: list[int], study: str) -> int:
+    """`training_steps` of the model, or else the largest step on the hub, at least 1."""
+    return int(model.get("training_steps") or max(*resolved(model, study).existing, 1))
+
+
+def family(model: Model, step: int, study: str) -> str:
+    """From the pinned config.json."""
+    return str(resolved(model, study).config["model_type"])
+
+
+def tokenizer(model: Model, step: int, study: str) -> str:
+    """A copy that the workflow gets from the repository."""
+    return paths.HUB_TOKENIZER.format(study=study, model=model["name"])
+
+
+def context(model: Model, step: int, study: str) -> int:
+    """From the pinned config.json."""
+    config = resolved(model, study).config
+    return families.family(str(config["model_type"])).architecture(config).context
+
+
+# How revisions are named
+
+
+def by_step(model: Model, names: list[str]) -> dict[int, str]:
+    """step -> revision, of all names on the hub that the model's naming matches.
+
+    Raises ValueError if two names are of one step.
+    """
+    naming = model.get("revision", "step{step}")
+    if not isinstance(naming, str):
+        return {int(step): str(name) for step, name in naming.items()}
+    found: dict[int, str] = {}
+    for name in sorted(names):
+        step = _step_of(name, naming, _indexed(model))
+        if step is None:
+            continue
+        if step in found:
+            raise ValueError(
+                f"step {step} is ambiguous: {found[step]!r} and {name!r} both match {naming!r}; "
+                f"write a `revision` that only one matches, or name the revision of each step"
+            )
+        found[step] = name
+    return found
+
+
+def naming_problem(model: Model) -> str:
+    """What is wrong with a model's `revision` and `index_steps`, or nothing."""
+    naming = model.get("revision", "step{step}")
+    if not isinstance(naming, str):
+        wrong = [key for key in naming if not str(key).isdigit()]
+        return f"`revision` names the revision of step {wrong[0]!r}, not a number" if wrong else ""
+    fields = [match[1] for match in _FIELD.finditer(naming) if match[1]]
+    if len(fields) != 1 or re.search(r"[{}]", _FIELD.sub("", naming)):
+        return (
+            f"`revision` {naming!r} must hold one {{step}} or {{index}} (with zeros in front: "
+            f"{{index:03d}}), and * for what differs besides"
+        )
+    if fields == ["index"] and not model.get("index_steps"):
+        return "`revision` counts checkpoints by {index}; give the step of each in `index_steps`"
+    if fields == ["step"] and model.get("index_steps"):
+        return "`index_steps` means nothing without {index} in `revision`"
+    return ""
+
+
+def _indexed(model: Model) -> list[int] | None:
+    spec = model.get("index_steps")
+    return None if spec is None else schedules.expand(spec, None)
+
+
+def _step_of(name: str, naming: str, indexed: list[int] | None) -> int | None:
+    """The step of the revision `name`, None if the naming does not match it."""
+    pattern, end, width = "", 0, 0
+    for match in _FIELD.finditer(naming):
+        pattern += re.escape(naming[end : match.start()])
+        pattern += r"(\d+)" if match[1] else ".*"
+        width = int(match[2]) if match[1] and match[2] else width
+        end = match.end()
+    matched = re.fullmatch(pattern + re.escape(naming[end:]), name)
+    if matched is None:
+        return None
+    number = int(matched[1])
+    if matched[1] != f"{number:0{width}d}":  # `step007` is not the revision of step 7
+        return None
+    if indexed is None:
+        return number
+    return indexed[number] if number < len(indexed) else None

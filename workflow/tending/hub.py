@@ -1,0 +1,278 @@
+"""Talking to the Hugging Face hub: one client, patience, and errors that say what to do.
+
+Token, endpoint, cache and offline mode come from the usual environment variables (HF_TOKEN,
+HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE). huggingface_hub is imported when it is needed, so that
+planning a study does not pay for it.
+"""
+
+import errno
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tending import provenance
+from tending.pins import File
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from tenacity import RetryCallState
+
+ATTEMPTS = 6
+LONGEST_PAUSE = 60.0  # seconds, of our own; what a server asks for may be longer
+TIMEOUT = 60.0  # seconds
+LONGEST_WISH = 900.0  # seconds that a server may ask for
+PASSING = (408, 429, 500, 502, 503, 504)  # statuses that may be gone at the next attempt
+
+T = TypeVar("T")
+
+logger = logging.getLogger("tending")
+
+
+class HubError(ValueError):
+    """What the hub could not give, and the remedy."""
+
+
+def api() -> "HfApi":
+    """A client of the hub, that waits for an answer TIMEOUT seconds at most."""
+    from huggingface_hub import HfApi, constants, get_session
+
+    get_session().timeout = TIMEOUT  # the client itself would wait for ever
+    return HfApi(endpoint=constants.ENDPOINT)
+
+
+def patiently(call: Callable[[], T], what: str, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Call, and again after a pause if what failed may pass: 408, 429, 5xx, a broken connection.
+
+    Pauses grow and are random, so that many jobs do not come back at once; a Retry-After of the
+    server is honoured. Raises HubError naming `what` after ATTEMPTS, or at once if waiting cannot
+    help.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+    retrying = Retrying(
+        retry=retry_if_exception(_passes),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=_pause,
+        sleep=sleep,
+        before_sleep=lambda state: _tell(state, what),
+        reraise=True,
+    )
+    with clear(what):
+        return retrying(call)
+
+
+@contextmanager
+def clear(what: str) -> Iterator[None]:
+    """Turn the client's exceptions into a HubError that names `what`; no token is ever in one."""
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, Exception) and not _offline():
+            with clear(what):
+                raise error.__cause__ from None
+        raise HubError(f"{what}: {_OFFLINE}") from None
+    except errors.OfflineModeIsEnabled:
+        raise HubError(f"{what}: {_OFFLINE}") from None
+    except errors.HfHubHTTPError as error:
+        raise HubError(f"{what}: {_refusal(error)}") from None
+    except httpx2.RequestError as error:
+        raise HubError(
+            f"{what}: no answer from {_endpoint()} ({type(error).__name__}); check the network "
+            f"and HF_ENDPOINT, then run again: what is downloaded is kept"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise HubError(
+            f"{what}: the disk is full; free some space and run again: what is downloaded is kept"
+        ) from None
+
+
+_OFFLINE = (
+    "not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download it before with the "
+    "same HF_HOME"
+)
+
+
+def _refusal(error: Exception) -> str:
+    """What a status of the hub means, and the remedy."""
+    from huggingface_hub import errors
+
+    status = _status(error)
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            "the repository is gated; accept its terms on its page, then set HF_TOKEN to a token "
+            "of that account"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "the hub has no such revision"
+    if isinstance(error, errors.EntryNotFoundError):
+        return "the hub has no such file in this revision"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            "the hub has no such repository, or it is private; check the name, and set HF_TOKEN "
+            "if it is private or gated"
+        )
+    if status in (401, 403):
+        return f"the hub refuses access (status {status}); check HF_TOKEN and its permissions"
+    if status == 429:
+        return (
+            f"the hub still limits the rate after {ATTEMPTS} attempts (status 429); run again "
+            f"later, or set HF_TOKEN for a higher limit: what is downloaded is kept"
+        )
+    if status in PASSING:
+        return (
+            f"the hub still fails after {ATTEMPTS} attempts (status {status}); run again later: "
+            f"what is downloaded is kept"
+        )
+    return f"the hub answers with status {status}"
+
+
+def _status(error: BaseException | None) -> int:
+    return int(getattr(getattr(error, "response", None), "status_code", 0) or 0)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same call may succeed later."""
+    import httpx2
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ and not _offline():
+        return _passes(error.__cause__)
+    if isinstance(error, errors.HfHubHTTPError):
+        return _status(error) in PASSING and _wish(error) <= LONGEST_WISH
+    return isinstance(error, httpx2.TransportError | CutShortError) and not _offline()
+
+
+def _pause(state: "RetryCallState") -> float:
+    """Seconds to the next attempt: random within a growing bound, after what the server asks."""
+    from tenacity import wait_random_exponential
+
+    error = state.outcome.exception() if state.outcome else None
+    random_part = wait_random_exponential(multiplier=1, max=LONGEST_PAUSE)(state)
+    wish = _wish(error)
+    return wish + random_part / state.attempt_number if wish else random_part
+
+
+def _wish(error: BaseException | None) -> float:
+    """Seconds that the server asks to wait, 0 if it does not."""
+    from email.utils import parsedate_to_datetime
+
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    with suppress(TypeError, ValueError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return 0.0
+
+
+def _tell(state: "RetryCallState", what: str) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    reason = f"status {_status(error)}" if _status(error) else type(error).__name__
+    pause = state.next_action.sleep if state.next_action else 0.0
+    logger.info("%s: %s; attempt %d in %.1f s", what, reason, state.attempt_number + 1, pause)
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return constants.ENDPOINT
+
+
+class CutShortError(OSError):
+    """A download that ended before the last byte."""
+
+
+def download(
+    repository: str,
+    commit: str,
+    name: str,
+    expected: File,
+    target: Path,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Get one file of a model repository at a commit, checked against what the hub lists of it.
+
+    A file in the local cache of huggingface_hub is linked, not fetched. Otherwise it grows beside
+    `target`, under a name of its content, goes on where an earlier attempt stopped, even one of a
+    killed process, and gets its name when its hash is right. Raises HubError.
+    """
+    what = f"{repository} at {commit[:10]}, {name}"
+    if target.exists() and matches(target, expected):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    cached = _cached(repository, commit, name)
+    if cached is not None and matches(cached, expected):
+        logger.info("%s: from the local cache", what)
+        target.unlink(missing_ok=True)
+        target.symlink_to(cached.resolve())
+        return
+    partial = target.parent / f".{(expected.sha256 or expected.blob)[:16]}.partial"
+    for _ in range(2):  # what grew over several attempts may be wrong; a fresh copy then is not
+        patiently(lambda: _grow(repository, commit, name, expected.size, partial), what, sleep)
+        if matches(partial, expected):
+            partial.replace(target)
+            return
+        logger.info("%s: the bytes are not those that the hub lists; once more", what)
+        partial.unlink()
+    raise HubError(
+        f"{what}: the bytes received are not those that the hub lists (sha256 "
+        f"{expected.sha256 or expected.blob}), twice; something between here and the hub changes "
+        f"them: try another network, or run again later"
+    )
+
+
+def _cached(repository: str, commit: str, name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, name, revision=commit)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _grow(repository: str, commit: str, name: str, size: int, partial: Path) -> None:
+    """Fetch what `partial` lacks of a file of `size` bytes."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    if partial.exists() and partial.stat().st_size > size:
+        partial.unlink()
+    with partial.open("ab") as file:
+        try:
+            http_get(
+                hf_hub_url(repository, name, revision=commit, endpoint=_endpoint()),
+                file,
+                resume_size=file.tell(),
+                headers={**build_hf_headers(), "Accept-Encoding": "identity"},
+                expected_size=size,
+                displayed_filename=name,
+            )
+        except OSError as error:
+            if error.errno is None and "Consistency check failed" in str(error):
+                raise CutShortError(f"{name} ended early") from None
+            raise
+
+
+def matches(path: Path, expected: File) -> bool:
+    """Whether a file has the size and the content hash that the hub lists."""
+    if path.stat().st_size != expected.size:
+        return False
+    if expected.sha256:
+        return provenance.file_sha256(path) == expected.sha256
+    content = path.read_bytes()  # small: large files are in large-file storage
+    named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    return named.hexdigest() == expected.blob

@@ -1,0 +1,72 @@
+"""Which steps a study asks for: numbers, ranges, and schedules by name."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+Spec = int | str | Sequence[int | str]
+
+_DOUBLING = (0, *(2**k for k in range(10)))  # 0, 1, 2, 4, ..., 512
+NAMED = {
+    "pythia": (*_DOUBLING, *range(1000, 143001, 1000)),  # all 154 of every Pythia model
+    "paper": (*_DOUBLING, 1000, *range(3000, 143001, 10000)),  # the 27 of arXiv 2410.11451
+}
+_RANGE = re.compile(r"(\d+)\.\.(\d+)(?: by (\d+))?")
+
+
+def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
+    """The steps that `spec` names, in its order.
+
+    spec: a step, a range `A..B by C` (A, A + C, ... up to B), a range `A..B` (the existing steps
+    from A to B), `all` (the existing steps), a name in NAMED, or a list of these. existing: the
+    steps there are, ascending; None if that is not known. Raises ValueError if a text is none of
+    these, or if it speaks of existing steps and these are not known.
+    """
+    if isinstance(spec, int):
+        return [spec]
+    if not isinstance(spec, str):
+        return [step for part in spec for step in expand(part, existing)]
+    if spec in NAMED:
+        return list(NAMED[spec])
+    match = _RANGE.fullmatch(spec.strip())
+    if spec != "all" and not match:
+        raise ValueError(
+            f"{spec!r} names no steps; write numbers, `all`, a range like `1000..143000 by 1000`, "
+            f"or one of {', '.join(NAMED)}"
+        )
+    if match and match[3]:
+        return list(_regular(int(match[1]), int(match[2]), int(match[3])))
+    if existing is None:
+        raise ValueError(f"{spec!r} asks for the steps that exist, which is not known yet")
+    first, last = (int(match[1]), int(match[2])) if match else (0, max(existing, default=0))
+    return [step for step in existing if first <= step <= last]
+
+
+def _regular(first: int, last: int, by: int) -> range:
+    if by < 1 or last < first:
+        raise ValueError(
+            f"the range `{first}..{last} by {by}` is empty; the first step comes first and the "
+            f"distance is at least 1"
+        )
+    return range(first, last + 1, by)
+
+
+def speaks_of_existing(spec: Spec) -> bool:
+    """Whether expanding `spec` needs to know which steps exist."""
+    if isinstance(spec, int):
+        return False
+    if isinstance(spec, str):
+        match = _RANGE.fullmatch(spec.strip())
+        return spec == "all" or bool(match and not match[3])
+    return any(speaks_of_existing(part) for part in spec)
+
+
+def descent(steps: Sequence[int]) -> int | None:
+    """The first step that does not come after the one before it, or None."""
+    return next((b for a, b in pairwise(steps) if b <= a), None)
+
+
+def nearest(step: int, existing: Sequence[int]) -> str:
+    """The four existing steps nearest to one that does not exist, for an error."""
+    closest = sorted(sorted(existing, key=lambda s: (abs(s - step), s))[:4])
+    return f"the nearest that do are {', '.join(map(str, closest))}"
