@@ -28,6 +28,9 @@ if workflow.is_main_process and study.unresolved(config):
     study.check(config)
 plan = Plan(config)
 
+# A limit that `--resources gpu=1` leaves alone; `--resources gpu=1 download=4` changes it.
+workflow.global_resources.setdefault("download", 2)
+
 if workflow.is_main_process and run_lock.take():
     logger.warning(
         "An earlier run was killed; its lock is removed, its finished work is kept."

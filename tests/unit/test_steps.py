@@ -17,6 +17,9 @@ EXISTING = [0, 1, 2, 1000, 2000, 3000]
         ("5..5 by 1", [5]),
         ([0, "10..30 by 10", 512], [0, 10, 20, 30, 512]),
         ("all", EXISTING),
+        ("all by 1", EXISTING),
+        ("all by 2", [0, 2, 2000, 3000]),
+        ("all by 100", [0, 3000]),
         ("1..2000", [1, 2, 1000, 2000]),
         ([0, "1000..9000"], [0, 1000, 2000, 3000]),
     ],
@@ -38,7 +41,7 @@ def test_the_paper_has_27_of_them() -> None:
     assert found[10:14] == [512, 1000, 3000, 13000] and found[-2:] == [133000, 143000]
 
 
-@pytest.mark.parametrize("spec", ["all", "0..100", [0, "5..9"]])
+@pytest.mark.parametrize("spec", ["all", "all by 3", "0..100", [0, "5..9"]])
 def test_what_exists_must_be_known(spec: steps.Spec) -> None:
     with pytest.raises(ValueError, match="not known yet"):
         steps.expand(spec, None)
@@ -47,6 +50,7 @@ def test_what_exists_must_be_known(spec: steps.Spec) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ("all by 0", "names no steps"),
         ("every", "'every' names no steps; write numbers, `all`, a range like"),
         ("1000-2000", "names no steps.* or one of pythia, paper"),
         ("10..5 by 1", "the range `10..5 by 1` is empty"),

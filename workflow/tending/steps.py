@@ -12,15 +12,17 @@ NAMED = {
     "paper": (*_DOUBLING, 1000, *range(3000, 143001, 10000)),  # the 27 of arXiv 2410.11451
 }
 _RANGE = re.compile(r"(\d+)\.\.(\d+)(?: by (\d+))?")
+_ALL = re.compile(r"all(?: by (\d+))?")
 
 
 def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
     """The steps that `spec` names, in its order.
 
     spec: a step, a range `A..B by C` (A, A + C, ... up to B), a range `A..B` (the existing steps
-    from A to B), `all` (the existing steps), a name in NAMED, or a list of these. existing: the
-    steps there are, ascending; None if that is not known. Raises ValueError if a text is none of
-    these, or if it speaks of existing steps and these are not known.
+    from A to B), `all` (the existing steps), `all by N` (every Nth of them, and the last), a name
+    in NAMED, or a list of these. existing: the steps there are, ascending; None if that is not
+    known. Raises ValueError if a text is none of these, or if it speaks of existing steps and
+    these are not known.
     """
     if isinstance(spec, int):
         return [spec]
@@ -28,18 +30,24 @@ def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
         return [step for part in spec for step in expand(part, existing)]
     if spec in NAMED:
         return list(NAMED[spec])
-    match = _RANGE.fullmatch(spec.strip())
-    if spec != "all" and not match:
-        raise ValueError(
-            f"{spec!r} names no steps; write numbers, `all`, a range like `1000..143000 by 1000`, "
-            f"or one of {', '.join(NAMED)}"
-        )
+    match, every = _RANGE.fullmatch(spec.strip()), _ALL.fullmatch(spec.strip())
     if match and match[3]:
         return list(_regular(int(match[1]), int(match[2]), int(match[3])))
+    if not match and not every or every and every[1] == "0":
+        raise ValueError(
+            f"{spec!r} names no steps; write numbers, `all`, `all by 10`, a range like "
+            f"`1000..143000 by 1000`, or one of {', '.join(NAMED)}"
+        )
     if existing is None:
         raise ValueError(f"{spec!r} asks for the steps that exist, which is not known yet")
-    first, last = (int(match[1]), int(match[2])) if match else (0, max(existing, default=0))
-    return [step for step in existing if first <= step <= last]
+    if match:
+        return [step for step in existing if int(match[1]) <= step <= int(match[2])]
+    assert every is not None
+    return _thinned(existing, int(every[1] or 1))
+
+
+def _thinned(existing: Sequence[int], by: int) -> list[int]:
+    return sorted({*existing[::by], *existing[-1:]})
 
 
 def _regular(first: int, last: int, by: int) -> range:
@@ -49,16 +57,6 @@ def _regular(first: int, last: int, by: int) -> range:
             f"distance is at least 1"
         )
     return range(first, last + 1, by)
-
-
-def speaks_of_existing(spec: Spec) -> bool:
-    """Whether expanding `spec` needs to know which steps exist."""
-    if isinstance(spec, int):
-        return False
-    if isinstance(spec, str):
-        match = _RANGE.fullmatch(spec.strip())
-        return spec == "all" or bool(match and not match[3])
-    return any(speaks_of_existing(part) for part in spec)
 
 
 def descent(steps: Sequence[int]) -> int | None:
