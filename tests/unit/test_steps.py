@@ -51,7 +51,7 @@ def test_what_exists_must_be_known(spec: steps.Spec) -> None:
     ("spec", "message"),
     [
         ("all by 0", "names no steps"),
-        ("every", "'every' names no steps; write numbers, `all`, a range like"),
+        ("every", "'every' names no steps; write numbers, `all`, `all by 10`, a range like"),
         ("1000-2000", "names no steps.* or one of pythia, paper"),
         ("10..5 by 1", "the range `10..5 by 1` is empty"),
         ("0..5 by 0", "the range `0..5 by 0` is empty"),

@@ -33,7 +33,7 @@ def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
     match, every = _RANGE.fullmatch(spec.strip()), _ALL.fullmatch(spec.strip())
     if match and match[3]:
         return list(_regular(int(match[1]), int(match[2]), int(match[3])))
-    if not match and not every or every and every[1] == "0":
+    if (not match and not every) or (every and every[1] == "0"):
         raise ValueError(
             f"{spec!r} names no steps; write numbers, `all`, `all by 10`, a range like "
             f"`1000..143000 by 1000`, or one of {', '.join(NAMED)}"
