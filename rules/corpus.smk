@@ -17,6 +17,26 @@ rule embedded_corpus:
         "../workflow/scripts/embedded_corpus.py"
 
 
+rule corpus_revision:
+    output:
+        # An updated file keeps the commit of a revision it holds already: a rerun, even a forced
+        # one, reads the same bytes. Deleting the file pins anew. Code changes do neither.
+        pin=update(paths.CORPUS_REVISION),
+    log:
+        paths.log(paths.CORPUS_REVISION),
+    benchmark:
+        paths.benchmark(paths.CORPUS_REVISION)
+    localrule: True
+    conda:
+        "../envs/tending.yaml"
+    params:
+        wanted=plan.corpus_revision,
+    message:
+        "Pinning the dataset's revision"
+    script:
+        "../workflow/scripts/corpus_revision.py"
+
+
 rule corpus:
     input:
         sources=plan.corpus_files,
@@ -34,6 +54,7 @@ rule corpus:
         source=lookup(within=config, dpath="corpus/source"),
         length=lookup(within=config, dpath="corpus/length", default=None),
         seed=lookup(within=config, dpath="corpus/seed"),
+        source_keys=plan.corpus_keys,
         sequences=plan.rows(),
         context=plan.context,
         version=module_version("tending.corpus"),

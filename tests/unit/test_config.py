@@ -216,7 +216,7 @@ def test_an_unknown_source_lists_the_known() -> None:
     )
     made = config(lambda c: c["corpus"].update(source="pile"))
     assert problems(made)[0].startswith(
-        "corpus: unknown corpus source 'pile'; available: embedded, text, tokens"
+        "corpus: unknown corpus source 'pile'; available: embedded, hub, text, tokens"
     )
 
 
@@ -332,6 +332,62 @@ def test_an_unknown_name_lists_the_known(key: str, name: str, known: str) -> Non
 )
 def test_what_does_not_fit_together(edit: Edit, problem: str) -> None:
     assert problems(config(edit)) == [problem]
+
+
+def on_the_hub(**changes: Any) -> Edit:
+    named = {"source": "hub", "dataset": "org/pile", "column": "ids", "sequences": 128}
+    return lambda c: c.update(corpus={**named, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rows": "0..128"},
+        {"rows": "5000.."},
+        {"batch": {"step": 142999, "column": "batch_idx"}, "config": "a", "split": "b"},
+        {"batch": {"step": 142999}, "revision": "refs/convert/parquet"},
+    ],
+)
+def test_tokens_from_the_hub(changes: Config) -> None:
+    made = config(on_the_hub(**changes))
+    study.check(made)
+    assert changes.items() <= made["corpus"].items()  # nothing is filled in
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"rows": "9..", "batch": {"step": 1}}, "`rows` and `batch` both say which rows; remove"),
+        ({"rows": "0..127"}, "`rows` 0..127 are fewer than the 128 of the study; see `corpus.seq"),
+        ({"batch": {"step": 1, "rows_per_step": 64}}, "batch: `rows_per_step` 64 is less than "),
+        (
+            {"batch": {"step": 1, "column": "a", "rows_per_step": 64}},
+            "batch: `rows_per_step` means nothing where `column` says the step",
+        ),
+        ({"path": "."}, "`path` means nothing for the source hub"),
+        ({"source": "embedded", "sequences": 4}, "`column` means nothing for the source embedded"),
+    ],
+)
+def test_tokens_from_the_hub_that_do_not_fit(changes: Config, problem: str) -> None:
+    assert problems(config(on_the_hub(**changes)))[0].startswith(f"corpus: {problem}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "pile"},
+        {"dataset": "org/pile@main"},
+        {"rows": "128"},
+        {"rows": "5..x"},
+        {"batch": {"column": "a"}},
+        {"batch": {"step": -1}},
+        {"batch": {"step": 1, "rows": 2}},
+    ],
+)
+def test_the_schema_refuses_what_names_no_rows(changes: Config) -> None:
+    with pytest.raises(ConfigError):
+        study.check_schema(written(on_the_hub(**changes)), SCHEMA)
 
 
 # Models of the user's own

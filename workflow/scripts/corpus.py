@@ -24,6 +24,7 @@ def main(
         output,
         {"tokens": probe.tokens},
         {
+            **probe.attributes,
             "study": study,
             "source": source,
             "corpus_sha256": digest,
@@ -43,6 +44,7 @@ if __name__ == "__main__":
                 snakemake.params.length,
                 snakemake.params.context,
                 snakemake.params.seed,
+                corpus.told(snakemake.params.source_keys),
             ),
             snakemake.wildcards.study,
             Path(snakemake.output.tokens),

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from tending import audit, found
 from tending import steps as schedules
 from tending.checkpoints import hub, source
+from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 
 Config = Mapping[str, Any]
 Model = Mapping[str, Any]
@@ -203,10 +204,30 @@ def _ends(
         )
 
 
+def _rows(config: Config) -> Iterator[str]:
+    """Whether the rows asked of a dataset are as many as the study needs."""
+    corpus, batch = config["corpus"], config["corpus"].get("batch", {})
+    needed = max(corpus["sequences"], config["held_out_loss"]["sequences"])
+    enough = "see `corpus.sequences` and `held_out_loss.sequences`"
+    if "rows" in corpus and batch:
+        yield "`rows` and `batch` both say which rows; remove one"
+    if "rows" in corpus:
+        start, stop = parse_rows(corpus["rows"])
+        if stop is not None and stop - start < needed:
+            yield f"`rows` {corpus['rows']} are fewer than the {needed} of the study; {enough}"
+    if "column" in batch and "rows_per_step" in batch:
+        yield "batch: `rows_per_step` means nothing where `column` says the step; remove one"
+        return
+    rows = batch.get("rows_per_step", ROWS_PER_STEP)
+    if batch and "column" not in batch and rows < needed:
+        yield f"batch: `rows_per_step` {rows} is less than the {needed} of the study; {enough}"
+
+
 def _corpus(config: Config) -> Iterator[str]:
     corpus = config["corpus"]
     always = {"source", "sequences", "length", "seed"}
     yield from (f"corpus: {text}" for text in _misplaced(CORPORA, "corpus source", corpus, always))
+    yield from (f"corpus: {text}" for text in _rows(config))
     for key in ("path", "tokenizer"):
         if key in corpus and not Path(corpus[key]).exists():
             yield f"corpus: {corpus[key]} does not exist; see `corpus.{key}`"

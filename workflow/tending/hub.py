@@ -73,13 +73,13 @@ def clear(what: str) -> Iterator[None]:
 
     try:
         yield
-    except errors.LocalEntryNotFoundError as error:
-        if isinstance(error.__cause__, Exception) and not _offline():
-            with clear(what):
-                raise error.__cause__ from None
-        raise HubError(f"{what}: {_OFFLINE}") from None
     except errors.OfflineModeIsEnabled:
         raise HubError(f"{what}: {_OFFLINE}") from None
+    except FileNotFoundError as error:  # the client's file system hides the reason behind it
+        if not isinstance(error.__cause__, Exception):
+            raise
+        with clear(what):
+            raise error.__cause__ from None
     except errors.HfHubHTTPError as error:
         raise HubError(f"{what}: {_refusal(error)}") from None
     except httpx2.RequestError as error:
@@ -96,8 +96,8 @@ def clear(what: str) -> Iterator[None]:
 
 
 _OFFLINE = (
-    "not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download it before with the "
-    "same HF_HOME"
+    "offline mode is on, and it is not in the local cache; unset HF_HUB_OFFLINE, or download it "
+    "before with the same HF_HOME"
 )
 
 
@@ -108,16 +108,16 @@ def _refusal(error: Exception) -> str:
     status = _status(error)
     if isinstance(error, errors.GatedRepoError):
         return (
-            "the repository is gated; accept its terms on its page, then set HF_TOKEN to a token "
-            "of that account"
+            "gated; accept its terms on the repository's page, then set HF_TOKEN to a token of that "
+            "account"
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return "the hub has no such revision"
+        return "the hub has no such revision; check its name"
     if isinstance(error, errors.EntryNotFoundError):
         return "the hub has no such file in this revision"
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
-            "the hub has no such repository, or it is private; check the name, and set HF_TOKEN "
+            "not found: the hub has no such repository, or it is private; check the name, and set HF_TOKEN "
             "if it is private or gated"
         )
     if status in (401, 403):
@@ -144,7 +144,7 @@ def _passes(error: BaseException) -> bool:
     import httpx2
     from huggingface_hub import errors
 
-    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ and not _offline():
+    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         return _passes(error.__cause__)
     if isinstance(error, errors.HfHubHTTPError):
         return _status(error) in PASSING and _wish(error) <= LONGEST_WISH

@@ -11,6 +11,7 @@ CONFIG = STUDY + "/config.json"
 
 EMBEDDED_CORPUS = STUDY + "/corpus/embedded.h5"
 EMBEDDED_TOKENIZER = STUDY + "/corpus/tokenizer.json"
+CORPUS_REVISION = STUDY + "/corpus/revision.json"
 TOKENS = STUDY + "/corpus/tokens.h5"
 
 TRAINING = STUDY + "/training/{model}"

@@ -211,6 +211,25 @@ class Plan:
         }
         return json.dumps(asked)
 
+    def corpus_keys(self, wildcards: Wildcards) -> str:
+        """The corpus source's own keys that name no file, as JSON with sorted keys.
+
+        A source without such keys gets its name again: Snakemake compares the params of a job as
+        a set, so its token file, and the GPU jobs that read it, stay as they were.
+        """
+        corpus = self.config["corpus"]
+        module = f"tending.corpus.{corpus['source']}"
+        required, optional = (found.constant(module, c) for c in ("REQUIRED", "OPTIONAL"))
+        assert isinstance(required, tuple) and isinstance(optional, tuple)
+        own = {*required, *optional} - {"path", "tokenizer"}
+        told = {key: corpus[key] for key in own if key in corpus}
+        return json.dumps(told, sort_keys=True) if told else str(corpus["source"])
+
+    def corpus_revision(self, wildcards: Wildcards) -> list[str]:
+        """The dataset on the hub and the revision asked for."""
+        corpus = self.config["corpus"]
+        return [corpus["dataset"], corpus.get("revision", "main")]
+
     def recipe(self, wildcards: Wildcards) -> str:
         """A trained model's recipe as JSON with sorted keys."""
         return json.dumps(self._models[wildcards.model]["recipe"], sort_keys=True)

@@ -1,11 +1,12 @@
 """Tokens that every checkpoint of a study is probed with: (sequences, length) int32.
 
-One file per source, found by its name in the config: `embedded`, `text`, `tokens`.
+One file per source, found by its name in the config: `embedded`, `hub`, `text`, `tokens`.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -28,13 +29,15 @@ class Wanted:
     """What a study asks of its corpus.
 
     length: tokens per sequence, None for as many as there are; context: the longest sequence
-    that every model of the study can read; seed: which windows of a text are drawn.
+    that every model of the study can read; seed: which windows of a text are drawn; keys: the
+    source's own keys of `corpus`, for a source whose files do not say everything.
     """
 
     sequences: int
     length: int | None
     context: int
     seed: int = 0
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def window(self) -> int:
@@ -44,10 +47,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Probe:
-    """Probe sequences (sequences, length), and what the user should know of them, or nothing."""
+    """Probe sequences (sequences, length), and what the user should know of them, or nothing.
+
+    attributes: where the sequences come from, for the token file.
+    """
 
     tokens: Tokens
     warning: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -66,6 +73,11 @@ class Source(Protocol):
 def source(name: str) -> Source:
     """The source called `name`; ValueError with the known ones otherwise."""
     return cast(Source, found.load("tending.corpus", name, "corpus source"))
+
+
+def told(keys: str) -> dict[str, Any]:
+    """A source's own keys from `Plan.corpus_keys`: JSON, or the source's name if it has none."""
+    return dict(json.loads(keys)) if keys.startswith("{") else {}
 
 
 def windows_within(stream: npt.NDArray[np.integer], wanted: Wanted) -> Probe:

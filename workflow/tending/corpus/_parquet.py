@@ -1,0 +1,225 @@
+"""Rows of token lists out of Parquet files, reading as little of them as possible.
+
+Footers say how many rows a row group has and between which values its step column lies; only
+the row groups that hold wanted rows are read, one column of each, up to the last wanted row.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tending import hub
+from tending.corpus import CorpusError
+
+AT_ONCE = 8  # footers read at the same time
+BUFFER = 4 * 2**20  # bytes of a column read at a time: a step of Pythia's data is about as large
+BATCH = 256  # rows decoded at a time
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open Parquet file: `file` is pyarrow's ParquetFile, its footer already read."""
+
+    path: str
+    file: Any
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Wanted rows of one row group, counted from its start, ascending."""
+
+    shard: Shard
+    group: int
+    rows: Integers
+
+
+def shards(paths: list[str], opened: Callable[[str], IO[bytes]]) -> Iterator[Shard]:
+    """The files with their footers, in order; no more than AT_ONCE are read ahead."""
+    from pyarrow import parquet
+
+    def shard(path: str) -> Shard:
+        def footer() -> Shard:
+            return Shard(
+                path, parquet.ParquetFile(opened(path), buffer_size=BUFFER, pre_buffer=False)
+            )
+
+        with _whole(path):
+            return hub.patiently(footer, path)
+
+    yield shard(paths[0])  # alone, because it is often all that is needed
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(1, len(paths), AT_ONCE):
+            yield from pool.map(shard, paths[start : start + AT_ONCE])
+
+
+def rows_from(found: Iterator[Shard], column: str, start: int, count: int) -> list[Piece]:
+    """Rows start to start + count of the files joined; CorpusError if they have fewer."""
+    pieces: list[Piece] = []
+    first = 0
+    for shard in found:
+        check_tokens(shard, column)
+        for group in range(shard.file.metadata.num_row_groups):
+            rows = shard.file.metadata.row_group(group).num_rows
+            low, high = max(start, first), min(start + count, first + rows)
+            if low < high:
+                pieces.append(Piece(shard, group, np.arange(low - first, high - first)))
+            first += rows
+        if first >= start + count:
+            return pieces
+    raise CorpusError(
+        f"the split has {first} rows, the study asks for {count} from row {start} on (see "
+        f"`corpus.rows` or `corpus.batch`, `corpus.sequences` and `held_out_loss.sequences`)"
+    )
+
+
+def rows_of_step(
+    found: Iterator[Shard], column: str, steps: str, step: int, count: int
+) -> list[Piece]:
+    """The first `count` rows whose column `steps` is `step`.
+
+    Raises CorpusError if there are fewer, naming the nearest steps if there is none.
+    """
+    pieces: list[Piece] = []
+    missing, known = count, set[int]()
+    for shard in found:
+        check_tokens(shard, column)
+        _check_steps(shard, steps)
+        for group in range(shard.file.metadata.num_row_groups):
+            rows, seen = _rows_of_step(shard, group, steps, step)
+            known |= seen
+            if rows.size and missing > 0:
+                pieces.append(Piece(shard, group, rows[:missing]))
+                missing -= pieces[-1].rows.size
+        if missing <= 0:
+            return pieces
+    if not pieces:
+        nearest = sorted(sorted(known, key=lambda s: (abs(s - step), s))[:4])
+        raise CorpusError(
+            f"no row has {steps} {step}; the dataset goes from {min(known, default=None)} to "
+            f"{max(known, default=None)}, among the nearest are {nearest} (see `corpus.batch`)"
+        )
+    raise CorpusError(
+        f"{steps} {step} has {count - missing} rows, the study asks for {count} (see "
+        f"`corpus.sequences` and `held_out_loss.sequences`)"
+    )
+
+
+def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Integers, set[int]]:
+    """Rows of a row group at `step`, and steps that the group is now known to have."""
+    metadata = shard.file.metadata.row_group(group)
+    columns = (metadata.column(i) for i in range(metadata.num_columns))
+    statistics = next(c.statistics for c in columns if c.path_in_schema == steps)
+    if statistics is not None and statistics.has_min_max:
+        low, high = statistics.min, statistics.max
+        if low == high == step and not statistics.null_count:
+            return np.arange(metadata.num_rows), {step}
+        if not low <= step <= high:
+            return np.empty(0, np.int64), {low, high}
+
+    def values() -> Any:
+        return shard.file.read_row_group(group, columns=[steps]).column(steps)
+
+    with _whole(shard.path):
+        read = hub.patiently(values, shard.path).to_pandas().to_numpy()
+    present = read[read == read]  # a missing value is NaN
+    return np.flatnonzero(read == step), set(map(int, np.unique(present)))
+
+
+def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[np.integer]:
+    """The token lists of all pieces, (rows, tokens), cut to `length` if they are not all alike.
+
+    Raises CorpusError if a row is missing, or if rows differ and no length fits them all.
+    """
+    import pyarrow
+    import pyarrow.compute
+
+    lists = pyarrow.concat_arrays([array for piece in pieces for array in _read(piece, column)])
+    lengths = pyarrow.compute.list_value_length(lists)
+    if lists.null_count or lists.flatten().null_count:
+        raise CorpusError(f"the column {column!r} has missing values among the rows asked for")
+    sizes = lengths.to_numpy(zero_copy_only=False)
+    shortest, longest = int(sizes.min()), int(sizes.max())
+    if shortest != longest and (length is None or length > shortest):
+        raise CorpusError(
+            f"rows of {shortest} to {longest} tokens: row {int(sizes.argmin())} of those asked "
+            f"for is the shortest, and all must be alike; set `corpus.length` to {shortest} or less"
+        )
+    kept = longest if shortest == longest else int(length or shortest)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat[starts[:, None] + np.arange(kept)])
+
+
+def _read(piece: Piece, column: str) -> list[Any]:
+    def arrays() -> list[Any]:
+        taken, first = [], 0
+        for batch in piece.shard.file.iter_batches(BATCH, [piece.group], columns=[column]):
+            here = piece.rows[(piece.rows >= first) & (piece.rows < first + batch.num_rows)]
+            if here.size:
+                taken.append(batch.column(0).take(here - first))
+            first += batch.num_rows
+            if first > piece.rows[-1]:
+                break
+        return taken
+
+    with _whole(piece.shard.path):
+        return hub.patiently(arrays, piece.shard.path)
+
+
+@contextmanager
+def _whole(path: str) -> Iterator[None]:
+    """CorpusError that names the file if what is in it cannot be read."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(
+            f"{path} is not a whole Parquet file ({reason}); name another `corpus.revision`, or "
+            f"tell the dataset's owners"
+        ) from None
+
+
+def check_tokens(shard: Shard, column: str) -> None:
+    """CorpusError if a file has no column of lists of integers of that name."""
+    from pyarrow import types
+
+    kind = _type(shard, column, "corpus.column")
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not lists or not types.is_integer(kind.value_type):
+        raise CorpusError(
+            f"{shard.path}: the column {column!r} is of type {kind}, expected lists of integers, "
+            f"a row of token ids each; name another in `corpus.column`: {_columns(shard)}"
+        )
+
+
+def _check_steps(shard: Shard, column: str) -> None:
+    from pyarrow import types
+
+    kind = _type(shard, column, "corpus.batch.column")
+    if not types.is_integer(kind):
+        raise CorpusError(
+            f"{shard.path}: the column {column!r} is of type {kind}, expected the step as an "
+            f"integer; name another in `corpus.batch.column`: {_columns(shard)}"
+        )
+
+
+def _type(shard: Shard, column: str, key: str) -> Any:
+    schema = shard.file.schema_arrow
+    if column not in schema.names:
+        raise CorpusError(
+            f"{shard.path} has no column {column!r}; name one in `{key}`: {_columns(shard)}"
+        )
+    return schema.field(column).type
+
+
+def _columns(shard: Shard) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in shard.file.schema_arrow)
