@@ -21,8 +21,12 @@ from huggingface_hub import HfApi, constants
 from rows import STEPS_AND_IDS, Rows
 from server import Hub
 from suites import Suite
+from suites import tokenizer as suites_tokenizer
+from tokenizers import Tokenizer
 
 import tending.corpus.hub as source
+import tending.corpus.hub_text as text_source
+import tending.corpus.text as text_files_source
 from tending import hub as client
 from tending import paths, plan
 from tending.corpus import CorpusError, Probe, Wanted
@@ -455,3 +459,51 @@ def test_another_source_is_told_what_it_was_told_before(tmp_path: Path) -> None:
         assert plan.Plan(made).corpus_keys(None) == corpus["source"]
     made["corpus"] = {"source": "hub", **STEP_9, "sequences": 4}
     assert json.loads(plan.Plan(made).corpus_keys(None)) == STEP_9
+
+
+# Text
+
+WORDS = [f"the {word} in the thing, the inner and the other one" for word in "abcdefgh"]
+TEXT = {"dataset": NAME, "column": "text"}
+
+
+def text_probe(pin: Path, tmp_path: Path, **keys: Any) -> Probe:
+    """Pin and read with the small tokenizer of the suites."""
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_bytes(suites_tokenizer()["tokenizer.json"])
+    source.resolve(NAME, "main", pin)
+    wanted = Wanted(3, 16, context=32, keys={**TEXT, **keys})
+    return text_source.probe([pin], tokenizer, wanted)
+
+
+def decoded(probe: Probe, tmp_path: Path) -> str:
+    return str(Tokenizer.from_file(str(tmp_path / "tokenizer.json")).decode(probe.tokens.ravel()))
+
+
+def test_text_is_cut_with_the_models_tokenizer(hub: Hub, pin: Path, tmp_path: Path) -> None:
+    halves = [parquet({"text": WORDS[:4]}), parquet({"text": ["", None, *WORDS[4:]]})]
+    commit = publish(hub, {f"train-{i}.parquet": half for i, half in enumerate(halves)})
+    read = text_probe(pin, tmp_path)
+    assert read.tokens.shape == (3, 16) and read.attributes["commit"] == commit
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for i, words in enumerate(WORDS):
+        (folder / f"{i}.txt").write_text(words)
+    as_files = text_files_source.probe(
+        text_files_source.text_files(folder), tmp_path / "tokenizer.json", Wanted(3, 16, 32)
+    )
+    assert np.array_equal(read.tokens, as_files.tokens)
+
+
+def test_a_range_of_texts_reads_no_further_file(hub: Hub, pin: Path, tmp_path: Path) -> None:
+    files = {f"train-{i}.parquet": parquet({"text": WORDS[4 * i :][:4]}) for i in range(2)}
+    publish(hub, files)
+    read = text_probe(pin, tmp_path, rows="2..4")
+    assert "a in" not in decoded(read, tmp_path) and read.attributes["rows"] == "2..4"
+    assert read.attributes["files"] == "train-0.parquet" and not hub.asked("*train-1*", "GET")
+
+
+def test_a_column_that_is_no_text(hub: Hub, pin: Path, tmp_path: Path) -> None:
+    publish(hub, {"train.parquet": parquet({"text": [[1, 2]], "title": ["a"]})})
+    with pytest.raises(CorpusError, match=r"'text' is of type list.*expected text.*title \(string"):
+        text_probe(pin, tmp_path)

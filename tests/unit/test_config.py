@@ -216,7 +216,7 @@ def test_an_unknown_source_lists_the_known() -> None:
     )
     made = config(lambda c: c["corpus"].update(source="pile"))
     assert problems(made)[0].startswith(
-        "corpus: unknown corpus source 'pile'; available: embedded, hub, text, tokens"
+        "corpus: unknown corpus source 'pile'; available: embedded, hub, hub_text, text, tokens"
     )
 
 

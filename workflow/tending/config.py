@@ -211,7 +211,7 @@ def _rows(config: Config) -> Iterator[str]:
     enough = "see `corpus.sequences` and `held_out_loss.sequences`"
     if "rows" in corpus and batch:
         yield "`rows` and `batch` both say which rows; remove one"
-    if "rows" in corpus:
+    if "rows" in corpus and corpus["source"] == "hub":
         start, stop = parse_rows(corpus["rows"])
         if stop is not None and stop - start < needed:
             yield f"`rows` {corpus['rows']} are fewer than the {needed} of the study; {enough}"

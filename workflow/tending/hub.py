@@ -44,7 +44,7 @@ def api() -> "HfApi":
     return HfApi(endpoint=constants.ENDPOINT)
 
 
-def patiently(call: Callable[[], T], what: str, sleep: Callable[[float], None] = time.sleep) -> T:
+def patiently(call: Callable[[], T], what: str) -> T:
     """Call, and again after a pause if what failed may pass: 408, 429, 5xx, a broken connection.
 
     Pauses grow and are random, so that many jobs do not come back at once; a Retry-After of the
@@ -57,7 +57,7 @@ def patiently(call: Callable[[], T], what: str, sleep: Callable[[float], None] =
         retry=retry_if_exception(_passes),
         stop=stop_after_attempt(ATTEMPTS),
         wait=_pause,
-        sleep=sleep,
+        sleep=time.sleep,
         before_sleep=lambda state: _tell(state, what),
         reraise=True,
     )
@@ -107,19 +107,13 @@ def _refusal(error: Exception) -> str:
 
     status = _status(error)
     if isinstance(error, errors.GatedRepoError):
-        return (
-            "gated; accept its terms on the repository's page, then set HF_TOKEN to a token of that "
-            "account"
-        )
+        return "gated; accept its terms on its page, then set HF_TOKEN to a token of that account"
     if isinstance(error, errors.RevisionNotFoundError):
         return "the hub has no such revision; check its name"
     if isinstance(error, errors.EntryNotFoundError):
         return "the hub has no such file in this revision"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            "not found: the hub has no such repository, or it is private; check the name, and set HF_TOKEN "
-            "if it is private or gated"
-        )
+        return "not found, or private; check the name, and set HF_TOKEN if it is private or gated"
     if status in (401, 403):
         return f"the hub refuses access (status {status}); check HF_TOKEN and its permissions"
     if status == 429:
@@ -203,7 +197,6 @@ def download(
     name: str,
     expected: File,
     target: Path,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Get one file of a model repository at a commit, checked against what the hub lists of it.
 
@@ -223,7 +216,7 @@ def download(
         return
     partial = target.parent / f".{(expected.sha256 or expected.blob)[:16]}.partial"
     for _ in range(2):  # what grew over several attempts may be wrong; a fresh copy then is not
-        patiently(lambda: _grow(repository, commit, name, expected.size, partial), what, sleep)
+        patiently(lambda: _grow(repository, commit, name, expected.size, partial), what)
         if matches(partial, expected):
             partial.replace(target)
             return

@@ -188,6 +188,43 @@ def _whole(path: str) -> Iterator[None]:
         ) from None
 
 
+def texts(found: Iterator[Shard], column: str, start: int, stop: int | None) -> list[str]:
+    """The texts of rows start to stop of the files joined, missing ones as empty texts."""
+    taken: list[str] = []
+    first = 0
+    for shard in found:
+        _check_texts(shard, column)
+        for group in range(shard.file.metadata.num_row_groups):
+            rows = shard.file.metadata.row_group(group).num_rows
+            low, high = max(start - first, 0), rows if stop is None else min(stop - first, rows)
+            if low < high:
+                taken += _texts(shard, group, column)[low:high]
+            first += rows
+        if stop is not None and first >= stop:
+            break
+    return taken
+
+
+def _texts(shard: Shard, group: int, column: str) -> list[str]:
+    def read() -> list[str]:
+        values = shard.file.read_row_group(group, columns=[column]).column(column)
+        return [text or "" for text in values.to_pylist()]
+
+    with _whole(shard.path):
+        return hub.patiently(read, shard.path)
+
+
+def _check_texts(shard: Shard, column: str) -> None:
+    from pyarrow import types
+
+    kind = _type(shard, column, "corpus.column")
+    if not types.is_string(kind) and not types.is_large_string(kind):
+        raise CorpusError(
+            f"{shard.path}: the column {column!r} is of type {kind}, expected text; name another "
+            f"in `corpus.column`, or use the source hub for rows of tokens: {_columns(shard)}"
+        )
+
+
 def check_tokens(shard: Shard, column: str) -> None:
     """CorpusError if a file has no column of lists of integers of that name."""
     from pyarrow import types

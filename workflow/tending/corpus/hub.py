@@ -6,7 +6,7 @@ Parquet files only footers and the wanted rows are read, by range requests.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from tending.corpus import CorpusError, Probe, Wanted, tokens
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
+
+    from tending.corpus._parquet import Shard
 
 REQUIRED = ("dataset", "column")
 OPTIONAL = ("config", "split", "revision", "rows", "batch")
@@ -64,22 +66,36 @@ def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
     """The first `sequences` rows of the step or range, read at the pinned commit."""
     from tending.corpus import _parquet
 
-    keys, pin = wanted.keys, read_pin(files[0])
-    if (pin.dataset, pin.revision) != (keys["dataset"], keys.get("revision", REVISION)):
-        raise CorpusError(
-            f"{files[0]} pins {pin.dataset} at {pin.revision}, the study names {keys['dataset']} "
-            f"at {keys.get('revision', REVISION)}; delete the file to pin anew"
-        )
-    _check_commit(pin, files[0])
-    system, root = _file_system(), f"datasets/{pin.dataset}@{pin.commit}"
-    found = _files(system, root, pin, keys)
-    logger.info("%s at %s: %d files in the split", pin.dataset, pin.commit, len(found))
-    shards = _parquet.shards(found, lambda path: system.open(f"{root}/{path}", cache_type="none"))
+    keys = wanted.keys
+    pin, shards = opened(files[0], keys)
     pieces, rows = _pieces(shards, keys, wanted.sequences)
     matrix = _parquet.matrix(pieces, keys["column"], wanted.length)
     probe = tokens.first_rows(matrix, wanted)
     read = list(dict.fromkeys(piece.shard.path for piece in pieces))
-    return Probe(probe.tokens, probe.warning, _attributes(pin, keys, rows, read))
+    return Probe(probe.tokens, probe.warning, attributes(pin, keys, rows, read))
+
+
+def opened(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, "Iterator[Shard]"]:
+    """The pin of the dataset, and the Parquet files of its config and split at that commit.
+
+    Raises CorpusError if the pin is of another dataset, its commit is gone, or there is no such
+    split; HubError if the hub cannot be read.
+    """
+    from tending.corpus import _parquet
+
+    pin = read_pin(pinned)
+    if (pin.dataset, pin.revision) != (keys["dataset"], keys.get("revision", REVISION)):
+        raise CorpusError(
+            f"{pinned} pins {pin.dataset} at {pin.revision}, the study names {keys['dataset']} "
+            f"at {keys.get('revision', REVISION)}; delete the file to pin anew"
+        )
+    _check_commit(pin, pinned)
+    system, root = _file_system(), f"datasets/{pin.dataset}@{pin.commit}"
+    found = _files(system, root, pin, keys)
+    logger.info("%s at %s: %d files in the split", pin.dataset, pin.commit, len(found))
+    return pin, _parquet.shards(
+        found, lambda path: system.open(f"{root}/{path}", cache_type="none")
+    )
 
 
 def parse_rows(text: str) -> tuple[int, int | None]:
@@ -171,7 +187,7 @@ def _file_system() -> "HfFileSystem":
     return HfFileSystem(endpoint=client.endpoint, token=client.token)
 
 
-def _attributes(pin: Pin, keys: Mapping[str, Any], rows: str, files: list[str]) -> dict[str, str]:
+def attributes(pin: Pin, keys: Mapping[str, Any], rows: str, files: list[str]) -> dict[str, str]:
     """What the token file says of its origin."""
     return {
         **asdict(pin),

@@ -1,6 +1,6 @@
 """The user's own text files, tokenised with the models' tokenizer or a named one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +67,16 @@ def load_tokenizer(path: Path) -> "Tokenizer":
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
+    """Windows of all documents' tokens."""
+    return windows_of(lambda: read(files), tokenizer, wanted)
+
+
+def windows_of(documents: Callable[[], list[str]], tokenizer: Path | None, wanted: Wanted) -> Probe:
     """Windows of all documents' tokens, without the special tokens a tokenizer may add."""
     if tokenizer is None:
         raise CorpusError("a text needs a tokenizer; name one in `corpus.tokenizer`")
     bpe = load_tokenizer(tokenizer)
-    encoded = [e.ids for e in bpe.encode_batch(read(files), add_special_tokens=False)]
+    encoded = [e.ids for e in bpe.encode_batch(documents(), add_special_tokens=False)]
     separators = [bpe.token_to_id(name) for name in END_OF_TEXT_NAMES]
     known = [separator for separator in separators if separator is not None]
     return windows_within(joined(encoded, known[0] if known else None), wanted)
