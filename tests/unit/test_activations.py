@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tending import activations
@@ -21,6 +22,7 @@ from tending.families import Attention, family
 from tending.metrics.similarity.cka import linear_cka
 
 every_family = pytest.mark.parametrize("name", tiny.FAMILIES)
+every_model = pytest.mark.parametrize("name", tiny.MODELS)  # the laws: options of families too
 
 SEQUENCES, LENGTH = 12, 7
 
@@ -54,30 +56,39 @@ class Seen:
     mlp_outputs: list[Tensor]
 
 
+def output_projection(model: Any, layer: int) -> torch.nn.Module:
+    """The module whose weight W_O is: the only one that shares its memory."""
+    maps = tiny.kind(model).attention(
+        dict(model.base_model.named_parameters()), model.config.to_dict(), layer
+    )
+    memory = maps.output.untyped_storage().data_ptr()
+    (module,) = (
+        m
+        for m in model.base_model.modules()
+        if isinstance(weight := getattr(m, "weight", None), Tensor)
+        and weight.untyped_storage().data_ptr() == memory
+    )
+    return module
+
+
 def seen(model: Any, tokens: npt.NDArray[np.int32]) -> Seen:
-    """One plain pass with our own hooks on the whole modules."""
-    kind = family(model.config.model_type)
-    kept = Seen([], [], [])
+    """One plain pass with our own hooks on the projections."""
+    kind, kept, handles = tiny.kind(model), Seen([], [], []), []
 
-    def first(output: Any) -> Tensor:
-        chosen = output[0] if isinstance(output, tuple) else output
-        return torch.as_tensor(chosen).clone()
+    def whole(x: Tensor) -> Tensor:
+        return x.reshape(*tokens.shape, -1).clone()
 
-    handles = []
     for layer in range(model.config.num_hidden_layers):
-        value = kind.value_module(layer)
-        block, _, _ = value.rpartition(".")
-        down = kind.mlp_out_module(layer)
         module = model.base_model.get_submodule
         handles += [
-            module(value).register_forward_pre_hook(
-                lambda _, args: kept.value_inputs.append(args[0].clone())
+            module(kind.value_module(layer)).register_forward_pre_hook(
+                lambda _, args: kept.value_inputs.append(whole(args[0]))
             ),
-            module(block).register_forward_hook(
-                lambda _, __, output: kept.attention_outputs.append(first(output))
+            output_projection(model, layer).register_forward_hook(
+                lambda _, __, output: kept.attention_outputs.append(whole(output))
             ),
-            module(down).register_forward_hook(
-                lambda _, __, output: kept.mlp_outputs.append(first(output))
+            module(kind.mlp_out_module(layer)).register_forward_hook(
+                lambda _, __, output: kept.mlp_outputs.append(whole(output))
             ),
         ]
     with torch.inference_mode():
@@ -89,16 +100,24 @@ def seen(model: Any, tokens: npt.NDArray[np.int32]) -> Seen:
 
 def attention_of(model: Any, layer: int) -> Attention:
     weights = {k: v.detach() for k, v in model.base_model.named_parameters()}
-    return family(model.config.model_type).attention(weights, model.config.to_dict(), layer)
+    return tiny.kind(model).attention(weights, model.config.to_dict(), layer)
 
 
 def terms(attention: Attention, x: Tensor) -> Tensor:
-    """W_O^h (W_V^h LN(x) + b_V^h) written out head by head, (heads, rows, d_model), float64."""
+    """W_O^h (W_V^h LN(x) + b_V^h) written out head by head, (heads, rows, d_model), float64.
+
+    With what the family has between the two maps.
+    """
     found = []
     for head in range(len(attention.value)):
         value = x.double() @ attention.value[head].double().T
         if attention.value_bias is not None:
             value = value + attention.value_bias[head].double()
+        if attention.clip is not None:
+            value = torch.minimum(value, torch.tensor(attention.clip))
+            value = torch.maximum(value, torch.tensor(-attention.clip))
+        if attention.rms_eps is not None:
+            value = value / ((value**2).mean(dim=-1, keepdim=True) + attention.rms_eps).sqrt()
         found.append(value @ attention.output[head].double().T)
     return torch.stack(found)
 
@@ -106,17 +125,18 @@ def terms(attention: Attention, x: Tensor) -> Tensor:
 # The two exact tests of a family
 
 
-@every_family
-def test_on_one_token_attention_ov_is_the_blocks_output_without_its_bias(name: str) -> None:
+@every_model
+def test_on_one_token_attention_ov_is_the_output_projections_without_its_bias(name: str) -> None:
     model, tokens = model_of(name), tiny.tokens(SEQUENCES, 1)
     captured, expected = run(model, tokens), seen(model, tokens)
     for layer, output in enumerate(expected.attention_outputs):
-        bias = attention_of(model, layer).output_bias
-        without = output[:, 0] if bias is None else output[:, 0] - bias
+        bias = getattr(output_projection(model, layer), "bias", None)
+        without = output[:, 0] if bias is None else output[:, 0] - bias.detach()
+        assert (bias is None) == (attention_of(model, layer).output_bias is None)
         assert_close(captured["attention_ov"][layer], without.numpy())
 
 
-@every_family
+@every_model
 def test_the_sum_over_heads_is_the_whole_layer(name: str) -> None:
     model, tokens = model_of(name), tiny.tokens(SEQUENCES, LENGTH)
     captured, inputs = run(model, tokens), seen(model, tokens).value_inputs
@@ -125,7 +145,7 @@ def test_the_sum_over_heads_is_the_whole_layer(name: str) -> None:
         assert_close(captured["attention_ov"][layer], summed.numpy())
 
 
-@every_family
+@every_model
 def test_heads_have_the_gram_matrix_of_their_terms(name: str) -> None:
     """So every similarity of Gram matrices is the same, with d_head numbers in place of d."""
     model, tokens = model_of(name), tiny.tokens(SEQUENCES, LENGTH)
@@ -144,7 +164,7 @@ def test_heads_have_the_gram_matrix_of_their_terms(name: str) -> None:
             assert linear_cka(ours, term) == pytest.approx(1.0, abs=1e-6)
 
 
-@every_family
+@every_model
 def test_mlp_out_is_the_down_projections_output(name: str) -> None:
     model, tokens = model_of(name), tiny.tokens(SEQUENCES, LENGTH)
     captured, expected = run(model, tokens), seen(model, tokens)
@@ -152,10 +172,10 @@ def test_mlp_out_is_the_down_projections_output(name: str) -> None:
         assert_close(captured["mlp_out"][layer], output[:, -1].numpy())
 
 
-@every_family
+@every_model
 def test_shapes_types_and_names(name: str) -> None:
     model = model_of(name)
-    sizes = family(name).architecture(model.config.to_dict())
+    sizes = tiny.kind(model).architecture(model.config.to_dict())
     captured = run(model, tiny.tokens(SEQUENCES, LENGTH), position="all", loss_sequences=5)
     rows = SEQUENCES * LENGTH
     assert {key: (a.shape, a.dtype.name) for key, a in captured.items()} == {
@@ -173,12 +193,13 @@ def hooks_of(model: Any) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
-@every_family
+@every_model
 def test_a_capture_leaves_the_models_outputs_bit_identical(name: str) -> None:
     model, tokens = tiny.model(name), tiny.tokens(SEQUENCES, LENGTH)
     ids = torch.from_numpy(tokens.astype(np.int64))
     with torch.inference_mode():
         before = model(input_ids=ids, use_cache=False).logits
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     during: list[Tensor] = []
     watch = model.get_submodule(model.base_model_prefix).register_forward_hook(
         lambda _, __, output: during.append(output.last_hidden_state.clone())
@@ -186,7 +207,7 @@ def test_a_capture_leaves_the_models_outputs_bit_identical(name: str) -> None:
     run(model, tokens, batch_size=SEQUENCES)
     watch.remove()
     with torch.inference_mode():
-        assert torch.equal(model.get_output_embeddings()(during[0]), before)
+        assert torch.equal(during[0], hidden)
         assert torch.equal(model(input_ids=ids, use_cache=False).logits, before)
     assert hooks_of(model) == 0
 
@@ -267,7 +288,7 @@ def test_batch_size_changes_rounding_only(name: str) -> None:
             assert_close(array, whole[key])
 
 
-@every_family
+@every_model
 def test_held_out_loss_is_the_models_own(name: str) -> None:
     model, tokens = model_of(name), tiny.tokens(6, LENGTH)
     losses = run(model, tokens, loss_sequences=6)["held_out_loss"]
@@ -438,6 +459,36 @@ def test_half_precision_files_are_computed_in_float32(tmp_path: Path) -> None:
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
+def test_an_unknown_family_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    with pytest.raises(ValueError, match=r"unknown model family 'mamba'; available: .*mamba\.py"):
+        activations.load_model(tmp_path, "float32", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["gemma2", "bloom"])
+def test_a_family_that_torchs_attention_does_not_know_is_loaded(name: str, tmp_path: Path) -> None:
+    """Gemma 2 caps its attention scores and BLOOM adds ALiBi's: eager attention has both."""
+    folder = tiny.save(model_of(name), tmp_path)
+    loaded = activations.load_model(folder, "float32", torch.device("cpu"))
+    assert loaded.config._attn_implementation == "eager"
+    neox = activations.load_model(
+        tiny.save(model_of("gpt_neox"), tmp_path / "neox"), "float32", torch.device("cpu")
+    )
+    assert neox.config._attn_implementation == "sdpa"
+
+
+def test_the_clip_and_the_cap_are_at_work() -> None:
+    """Otherwise the laws above would hold without them."""
+    tokens = tiny.tokens(SEQUENCES, LENGTH)
+    clipped, free = run(tiny.model("olmo"), tokens), run(tiny.model("olmo", clip_qkv=None), tokens)
+    assert not np.allclose(clipped["attention_ov"], free["attention_ov"], rtol=0.1)
+    losses = [
+        run(tiny.model("gemma2", final_logit_softcapping=cap), tokens, loss_sequences=4)
+        for cap in (1.5, None)
+    ]
+    assert not np.allclose(losses[0]["held_out_loss"], losses[1]["held_out_loss"], rtol=0.01)
+
+
 def test_auto_and_named_devices() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert activations.choose_device("auto").type == expected
@@ -472,3 +523,22 @@ def test_golden_activations(one_thread: None) -> None:
         captured = run(model, tokens, position=position, loss_sequences=5)
         numbers |= {f"{key} {position}": sample(array) for key, array in captured.items()}
     golden.check("activations", "activations.py", activations.VERSION, numbers, rtol=1e-4)
+
+
+def test_a_checkpoint_without_its_output_head(tmp_path: Path) -> None:
+    """transformers would draw the head at random, and the loss would be that of chance."""
+    folder = tiny.save(tiny.model("gpt_neox"), tmp_path / "step4")
+    weights = load_file(folder / "model.safetensors")
+    base = {name: w for name, w in weights.items() if not name.startswith(("embed_out", "lm_head"))}
+    assert len(base) == len(weights) - 1
+    save_file(base, folder / "model.safetensors", {"format": "pt"})
+    cpu = torch.device("cpu")
+    with pytest.raises(
+        ValueError, match=r"lacks 1 weights of its model, .*held_out_loss.sequences"
+    ):
+        activations.load_model(folder, "float32", cpu)
+    assert activations.load_model(folder, "float32", cpu, with_loss=False)
+    del base["gpt_neox.embed_in.weight"]
+    save_file(base, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 weights of its model, gpt_neox\.embed_in"):
+        activations.load_model(folder, "float32", cpu, with_loss=False)

@@ -3,15 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
-from test_weights import WRITERS
+from test_weights import WRITERS, config_of
 
 from tending import inspection
+from tending.activations import Extraction, capture, load_model
+from tending.families import family
+from tending.spectra import weight_spectra
 from tending.weights import CheckpointError
 
 DOWN = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
@@ -39,21 +43,72 @@ def configure(folder: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("name", tiny.FAMILIES)
-def test_describes_a_checkpoint_of_every_family(name: str, tmp_path: Path) -> None:
+def save_as_transformers_4(model: Any, folder: Path) -> None:
+    """A .bin with everything a module holds: tied heads twice, buffers, old masks."""
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for layer in range(model.config.num_hidden_layers):
+        block, _, _ = tiny.kind(model).value_module(layer).rpartition(".")
+        mask = torch.ones(1, 1, 32, 32, dtype=torch.bool).tril()
+        state[f"{model.base_model_prefix}.{block}.bias"] = mask
+    torch.save(state, config_of(model, folder) / "pytorch_model.bin")
+
+
+def save_base_bin(model: Any, folder: Path) -> None:
+    """The base model alone, whose names have no prefix, as GPT-2's on the hub."""
+    torch.save(model.base_model.state_dict(), config_of(model, folder) / "pytorch_model.bin")
+
+
+FORMATS: dict[str, Callable[[Any, Path], object]] = {
+    "safetensors": tiny.save,
+    "bin": save_as_transformers_4,
+    "bin without prefix": save_base_bin,
+}
+
+
+@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS.keys())
+@pytest.mark.parametrize("name", tiny.MODELS)
+def test_describes_a_checkpoint_of_every_model(
+    name: str, write: Callable[[Any, Path], object], tmp_path: Path
+) -> None:
     model = tiny.model(name)
-    found = inspect(tiny.save(model, tmp_path))
+    write(model, tmp_path)
+    found = inspect(tmp_path)
     assert (found.model, found.step, found.revision, found.commit) == (
         "tiny",
         7,
         "step7",
         "abc123",
     )
-    assert found.family == name
-    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.family == model.config.model_type
+    counted = model.base_model if write is save_base_bin else model
+    assert found.parameters == sum(p.numel() for p in counted.parameters())
     weights = found.weights()
     for key, parameter in model.base_model.named_parameters():
         assert np.array_equal(weights[key], parameter.detach().numpy())
+
+
+@pytest.mark.parametrize("name", tiny.MODELS)
+def test_every_format_gives_the_same_spectra_and_activations(name: str, tmp_path: Path) -> None:
+    model, tokens, cpu = tiny.model(name), tiny.tokens(4, 5), torch.device("cpu")
+    asked = Extraction(sequences=4, loss_sequences=4)
+    made: dict[str, list[Any]] = {}
+    for kind in ("safetensors", "bin"):
+        FORMATS[kind](model, tmp_path / kind)
+        found = inspect(tmp_path / kind)
+        spectra = weight_spectra(family(found.family), found.weights(), found.config)
+        loaded = load_model(tmp_path / kind, "float32", cpu)
+        captured = capture(loaded, tokens, asked, lambda _: None, pytest.fail).arrays
+        for key, array in {**spectra, **{f"{k} values": v for k, v in captured.items()}}.items():
+            made.setdefault(key, []).append(array)
+    assert len(made) == 7
+    assert all(np.array_equal(one, other) for one, other in made.values())
+
+
+def test_a_model_that_its_family_cannot_describe_is_named(tmp_path: Path) -> None:
+    tiny.save(tiny.model("bloom"), tmp_path)
+    configure(tmp_path, slow_but_exact=True, pretraining_tp=2)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path.name}.*set `slow_but_exact` to false"):
+        inspect(tmp_path)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -109,7 +164,9 @@ def test_the_hash_sees_every_shard(tmp_path: Path) -> None:
 
 def test_an_unknown_family_lists_the_known(folder: Path) -> None:
     configure(folder, model_type="mamba")
-    with pytest.raises(ValueError, match=r"unknown model family 'mamba'; available: .*gpt_neox"):
+    with pytest.raises(
+        ValueError, match=r"unknown model family 'mamba'; available: .*gpt_neox.*mamba\.py"
+    ):
         inspect(folder)
 
 

@@ -1,6 +1,7 @@
 """Which files a study consists of."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -150,3 +151,15 @@ def test_versions_of_stages_and_packages() -> None:
 def test_an_empty_list_of_figures_draws_none() -> None:
     assert Plan(config()).figures() == found.names("tending.figures")
     assert Plan(config(lambda c: c.update(figures=[]))).figures() == []
+
+
+def test_an_unknown_family_stops_the_plan_before_any_job(tmp_path: Path) -> None:
+    (tmp_path / "step0").mkdir()
+    (tmp_path / "step0/config.json").write_text('{"model_type": "mamba"}')
+    made = config()
+    mine = {"name": "mine", "source": "local", "path": f"{tmp_path}/step{{step}}", "steps": [0]}
+    made["models"] = [mine]
+    planned = Plan(made)
+    for ask in (planned.family_code, planned.context):
+        with pytest.raises(ValueError, match=r"family 'mamba'; available: .*llama.*mamba\.py"):
+            ask(job(model="mine", step="0"))

@@ -118,6 +118,18 @@ def test_a_change_two_imports_away_is_seen(copy: Path) -> None:
     assert hash_of("tending.spectra") != before
 
 
+def test_a_change_in_what_families_share_is_seen_by_those_that_share_it(copy: Path) -> None:
+    """`plan.family_code` is this hash: spectra follow the layout of their own family."""
+    names = ("gpt_neox", "bloom", "llama", "gemma3_text", "opt", "phi", "gpt2")
+    before = {name: hash_of(f"tending.families.{name}") for name in names}
+    edit(copy / "families/_llama_layout.py", 'f"layers.{layer}.mlp.down_proj"', '"another"')
+    changed = {n for n in names if hash_of(f"tending.families.{n}") != before[n]}
+    assert changed == {"llama", "gemma3_text"}
+    edit(copy / "families/_heads.py", "head // (heads", "head % (heads")
+    changed = {n for n in names if hash_of(f"tending.families.{n}") != before[n]}
+    assert changed == set(names) - {"gpt2"}
+
+
 def test_an_import_inside_a_function_is_followed(copy: Path) -> None:
     edit(copy / CKA, "    x, y = paired", "    from tending import atomic\n\n    x, y = paired")
     before = hash_of(*CKA_HASH)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import tiny
 
-from tending.families import Attention, family
+from tending.families import Attention
 from tending.metrics.spectrum.effective_rank import effective_rank
 from tending.metrics.spectrum.proportional_effective_rank import proportional_effective_rank
 from tending.spectra import circuit_spectrum, head_spectra, singular_values, weight_spectra
@@ -101,11 +101,11 @@ def test_rank_of_a_whole_gaussian_layer() -> None:
     assert per(spectrum) == pytest.approx(0.668, abs=0.003)
 
 
-@pytest.mark.parametrize("name", tiny.FAMILIES)
+@pytest.mark.parametrize("name", tiny.MODELS)
 def test_every_layer_of_a_family_equals_dense_svds(name: str) -> None:
     model = tiny.model(name)
     weights = {k: v.detach().numpy() for k, v in model.base_model.named_parameters()}
-    kind, config = family(name), model.config.to_dict()
+    kind, config = tiny.kind(model), model.config.to_dict()
     sizes = kind.architecture(config)
     spectra = weight_spectra(kind, weights, config)
     assert spectra["attention_ov_heads"].shape == (sizes.layers, sizes.heads, sizes.d_head)

@@ -44,7 +44,7 @@ def main(
 def extract(
     folder: str, tokens: Tokens, device: Any, dtype: str, settings: extraction.Extraction
 ) -> extraction.Captured:
-    model = extraction.load_model(Path(folder), dtype, device)
+    model = extraction.load_model(Path(folder), dtype, device, settings.loss_sequences > 0)
     total = max(settings.sequences, settings.loss_sequences)
     with progress(total, "sequences") as advance:
         return extraction.capture(model, tokens, settings, advance, logging.warning)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tending.corpus import Tokens
 from tending.families import Attention, Family, family
+from tending.weights import read_config
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
 LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
@@ -76,27 +77,38 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load_model(folder: Path, dtype: str, device: torch.device) -> Any:
+def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool = True) -> Any:
     """The causal language model of a checkpoint folder, ready to read from, in `dtype`.
 
-    Raises ValueError if the folder is gone, which transformers would look for on the hub.
+    Raises ValueError if the folder is gone, which transformers would look for on the hub, holds a
+    model of an unknown family, or lacks weights, which transformers would draw at random; an
+    output head may be lacking if no loss is taken.
     """
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is gone since it was inspected; put it back or, if the workflow trained it, "
             f"delete {folder.parent / 'manifest.json'} and run again"
         )
+    family(str(read_config(folder)["model_type"]))  # before the weights are read
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(
+    model, loading = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=DTYPES[dtype],
         local_files_only=True,
         trust_remote_code=False,
-        attn_implementation="sdpa",
-    )
+        output_loading_info=True,
+    )  # attention is PyTorch's own, but written out where a family has terms that it lacks
+    base = f"{model.base_model_prefix}."
+    missing = [n for n in sorted(loading["missing_keys"]) if with_loss or n.startswith(base)]
+    if missing:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} weights of its model, {missing[0]} first; get the "
+            f"whole checkpoint, or, if only the output head is missing, set "
+            f"`held_out_loss.sequences` to 0"
+        )
     return model.to(device).eval()
 
 
@@ -165,8 +177,10 @@ class _Run:
         self.settings = settings
         self.positions = positions.to(model.device)
         base, config = self.model.base_model, self.model.config.to_dict()
-        weights = dict(base.named_parameters())
-        layers = range(kind.architecture(config).layers)
+        # detached, or the QR factors would be kept for a backward pass that never comes
+        weights = {name: p.detach() for name, p in base.named_parameters()}
+        sizes = kind.architecture(config)
+        layers, self.logit_cap = range(sizes.layers), sizes.logit_cap
         self.maps = [_AttentionMaps(kind.attention(weights, config, i)) for i in layers]
         self.value_modules = [base.get_submodule(kind.value_module(i)) for i in layers]
         self.mlp_modules = [base.get_submodule(kind.mlp_out_module(i)) for i in layers]
@@ -181,7 +195,7 @@ class _Run:
         """Run one batch; nothing of it is kept if it fails."""
         wanted = max(0, min(self.settings.sequences - start, len(rows)))
         scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
-        with self._hooks(wanted) as (inputs, outputs):
+        with self._hooks(len(rows), wanted) as (inputs, outputs):
             hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
         new: dict[str, Tensor] = {}
         if wanted:
@@ -192,19 +206,20 @@ class _Run:
         losses: list[Tensor] = []
         if scored:
             head = self.model.get_output_embeddings()
-            losses = [sequence_losses(head, hidden[:scored], rows[:scored]).cpu()]
+            losses = [sequence_losses(head, hidden[:scored], rows[:scored], self.logit_cap).cpu()]
         # from here on nothing is allocated that could fail and leave half of a batch
         self.losses += losses
         for name, values in new.items():
             self.done[name].append(values)
 
     @contextmanager
-    def _hooks(self, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-        """Collect, for the first `wanted` rows, inputs of W_V and outputs of the MLPs."""
+    def _hooks(self, rows: int, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Collect, for the first `wanted` of `rows`, inputs of W_V and outputs of the MLPs."""
         inputs: list[Tensor] = []
         outputs: list[Tensor] = []
 
         def keep(into: list[Tensor], x: Tensor) -> None:
+            x = x.reshape(rows, -1, x.shape[-1])  # OPT's MLPs see all sequences as one
             into.append(x[:wanted].index_select(1, self.positions).flatten(0, 1))
 
         handles = [
@@ -244,14 +259,21 @@ class _AttentionMaps:
         self.value = attention.value.float()
         self.bias = None if attention.value_bias is None else attention.value_bias.float()
         self.output = attention.output.float()
+        self.clip, self.rms_eps = attention.clip, attention.rms_eps
         # activations times R' have the same Gram matrix as activations times W_O'
         r = torch.linalg.qr(self.output.double(), mode="r").R
         self.gram_root = r.float()
 
     def values(self, x: Tensor) -> Tensor:
-        """W_V^h LN(x) + b_V^h: (rows, d_model) -> (heads, rows, d_head)."""
-        projected = torch.einsum("nd,hkd->hnk", x.float(), self.value)
-        return projected if self.bias is None else projected + self.bias[:, None]
+        """W_V^h LN(x) + b_V^h, clipped and normed: (rows, d_model) -> (heads, rows, d_head)."""
+        values = torch.einsum("nd,hkd->hnk", x.float(), self.value)
+        if self.bias is not None:
+            values = values + self.bias[:, None]
+        if self.clip is not None:
+            values = values.clamp(-self.clip, self.clip)
+        if self.rms_eps is not None:
+            values = values * torch.rsqrt(values.square().mean(-1, keepdim=True) + self.rms_eps)
+        return values
 
     def heads(self, x: Tensor) -> Tensor:
         """Each head's term in its own coordinates, (heads, rows, d_head)."""
@@ -262,11 +284,12 @@ class _AttentionMaps:
         return torch.einsum("hnk,hdk->nd", self.values(x), self.output)
 
 
-def sequence_losses(head: Any, hidden: Tensor, rows: Tensor) -> Tensor:
+def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | None) -> Tensor:
     """Mean next-token loss of every sequence in nats, (sequences,), float64.
 
-    hidden: (sequences, length, d_model), rows: (sequences, length). The logits of a few
-    sequences at a time are held; the log-softmax is taken in float32.
+    hidden: (sequences, length, width of the head), rows: (sequences, length); logit_cap: see
+    `Architecture`. The logits of a few sequences at a time are held; the log-softmax is taken in
+    float32.
     """
     vocabulary = int(head.weight.shape[0])
     step = max(1, LOGITS_PER_CHUNK // (vocabulary * rows.shape[1]))
@@ -274,6 +297,8 @@ def sequence_losses(head: Any, hidden: Tensor, rows: Tensor) -> Tensor:
     for begin in range(0, len(rows), step):
         chunk = slice(begin, begin + step)
         logits = head(hidden[chunk, :-1]).float()
+        if logit_cap is not None:
+            logits = logit_cap * torch.tanh(logits / logit_cap)
         loss = nn.functional.cross_entropy(
             logits.flatten(0, 1), rows[chunk, 1:].flatten(), reduction="none"
         )

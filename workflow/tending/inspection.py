@@ -17,13 +17,16 @@ from tending.families import Family, family
 from tending.weights import CheckpointError, WeightFiles, read_config, weight_files
 
 VERSION = 1  # raise it when a record says other things of the same checkpoint
+COUNTED = "weights of the base model and of the output head, a tied head's once; no buffers"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that passed inspection.
 
-    parameters counts every weight of the files except buffers that the family does not know.
+    parameters counts every weight of the base model and of the output head that the files hold.
+    A head that is the embedding's matrix is counted once, even if the files hold it twice; buffers
+    (masks, rotary frequencies) are not counted. parameters_counted says so in the record.
     weights_sha256 identifies the weights: one hash over the hashes of all files, by name.
     revision and commit say where the files came from, as far as their source knows.
     """
@@ -38,6 +41,7 @@ class Checkpoint:
     files: dict[str, str]
     weights_sha256: str
     config: dict[str, Any]
+    parameters_counted: str = COUNTED
     schema_version: int = VERSION
     repository: str = ""  # on the hub, with what it takes to fetch the files again
     fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -104,6 +108,8 @@ def _check_shapes(
         raise CheckpointError(
             f"{folder}: config.json has no {error}; copy the checkpoint's own config.json"
         ) from None
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
     for name, shape in expected.items():
         if name not in weights:
             raise CheckpointError(
@@ -115,8 +121,14 @@ def _check_shapes(
                 f"{folder}: weight {name!r} has shape {weights.shape(name)}, but config.json "
                 f"says {shape}; config and weights are of different models"
             )
-    heads = [name for name in ("embed_out.weight", "lm_head.weight") if name in weights]
-    return [*expected, *heads]
+    return [*expected, *_head(weights, kind, config)]
+
+
+def _head(weights: WeightFiles, kind: Family, config: Mapping[str, Any]) -> list[str]:
+    """Names of the output head's own weights; a tied head's matrix is the embedding's."""
+    tied = config.get("tie_word_embeddings", kind.TIED)
+    shared = [f"{head}weight" for head in kind.HEADS] if tied else []
+    return [name for name in weights if name.startswith(kind.HEADS) and name not in shared]
 
 
 def _check_finite(folder: Path, name: str, weights: WeightFiles) -> None:

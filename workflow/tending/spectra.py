@@ -17,7 +17,7 @@ def weight_spectra(family: Family, weights: Weights, config: Config) -> Mapping[
 
     Returns `attention_ov_heads` (layers, heads, d_head), the circuits W_O^h W_V^h;
     `attention_ov` (layers, d_model), their sum W_O W_V; and `mlp_out` (layers, min(m, n)), the
-    down-projection. As many values as the product can have rank, zeros included.
+    down-projection. Zeros are included: W_O W_V has some where heads share values.
     """
     spectra: dict[str, list[Spectrum]] = {
         "attention_ov_heads": [],

@@ -1,8 +1,10 @@
 """Model families, one file each, named as the checkpoint's `model_type`.
 
 A family file says which weights are which and in what layout; it holds no mathematics. It has
-the functions of `Family` at its top level. Arrays may be NumPy's or torch's: only slicing and
-reshaping is used.
+the names of `Family` at its top level. Arrays may be NumPy's or torch's: only slicing and
+reshaping is used. Options that a config.json does not name have the values that transformers'
+config class gives them; sizes it must name. Files with a leading underscore hold what several
+families share and are no families.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,11 @@ Weights = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a model. d_head is one head's width, context the longest sequence in tokens."""
+    """Sizes of a model, and what its head does with the logits.
+
+    d_head is one head's width, context the longest sequence in tokens. With a logit_cap c the
+    head's logits x become c tanh(x / c).
+    """
 
     layers: int
     d_model: int
@@ -25,6 +31,7 @@ class Architecture:
     d_head: int
     vocabulary: int
     context: int
+    logit_cap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,27 +40,37 @@ class Attention:
 
     value: (heads, d_head, d_model); value_bias: (heads, d_head) or None;
     output: (heads, d_model, d_head); output_bias: (d_model,) or None.
+    What else lies between the two maps: with a clip c, values are cut off at -c and c; then, with
+    an rms_eps e, each head's value v is divided by sqrt(mean(v^2) + e).
     """
 
     value: Any
     value_bias: Any | None
     output: Any
     output_bias: Any | None
+    clip: float | None = None
+    rms_eps: float | None = None
 
 
 class Family(Protocol):
     """What a family file defines. Weight and module names are relative to the base model."""
 
     PREFIX: str  # of the base model's weights in a causal-LM checkpoint, e.g. "gpt_neox."
+    HEADS: tuple[str, ...]  # of the output head's weights there, e.g. ("lm_head.",)
+    TIED: bool  # whether the head's matrix is the embedding's where config.json does not say
 
     def architecture(self, config: Config) -> Architecture:
-        """Sizes from the checkpoint's config.json."""
+        """Sizes from the checkpoint's config.json.
+
+        Raises ValueError, with the setting and the remedy, for a model that the family's maps do
+        not describe.
+        """
 
     def shapes(self, config: Config) -> dict[str, tuple[int, ...]]:
         """Shape of every weight that a checkpoint with this config must hold."""
 
     def value_module(self, layer: int) -> str:
-        """The module that holds W_V; its input is LN(x)."""
+        """The module that holds W_V; its input, whatever the model gives it, is LN(x)."""
 
     def mlp_out_module(self, layer: int) -> str:
         """The MLP's down-projection; its output is the `mlp_out` activation."""

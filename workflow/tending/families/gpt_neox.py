@@ -1,8 +1,10 @@
 """GPT-NeoX: Pythia, PolyPythias, and the suites that this workflow trains."""
 
-from tending.families import Architecture, Attention, Config, Weights
+from tending.families import Architecture, Attention, Config, Weights, _heads
 
 PREFIX = "gpt_neox."
+HEADS = ("embed_out.", "lm_head.")  # by its old and its new name in transformers
+TIED = False
 
 
 def architecture(config: Config) -> Architecture:
@@ -56,23 +58,13 @@ def mlp_out_module(layer: int) -> str:
 
 
 def attention(weights: Weights, config: Config, layer: int) -> Attention:
-    """Value and output maps, split into heads.
-
-    The fused projection's rows are [head, (query, key, value), d_head]: each head's value rows
-    follow its own query and key rows. Cutting the matrix into thirds has the same shapes and
-    mixes queries, keys and values of the last heads.
-    """
-    sizes = architecture(config)
-    heads, d_head, d = sizes.heads, sizes.d_head, sizes.d_model
+    """Value and output maps: query, key and value are fused per head."""
     block = f"layers.{layer}.attention"
-    fused_bias = weights.get(f"{block}.query_key_value.bias")
-    fused = weights[f"{block}.query_key_value.weight"].reshape(heads, 3, d_head, d)
-    output = weights[f"{block}.dense.weight"].reshape(d, heads, d_head)
-    return Attention(
-        value=fused[:, 2],
-        value_bias=None if fused_bias is None else fused_bias.reshape(heads, 3, d_head)[:, 2],
-        output=output.swapaxes(0, 1),
-        output_bias=weights.get(f"{block}.dense.bias"),
+    return _heads.fused(
+        weights,
+        f"{block}.query_key_value",
+        f"{block}.dense",
+        heads=architecture(config).heads,
     )
 
 

@@ -1,0 +1,104 @@
+"""The block layout of Llama, and what its kin do differently.
+
+Projections q, k, v, o of their own, grouped-query attention, a gated MLP. A family of this
+layout names its differences in a `Layout` and takes its functions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tending.families import Architecture, Attention, Config, Weights, _heads
+
+PREFIX = "model."
+HEADS = ("lm_head.",)
+QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+ATTENTION = (*QKV, "self_attn.o_proj")
+MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+PRE_NORMS = ("input_layernorm", "post_attention_layernorm")
+SANDWICH_NORMS = (*PRE_NORMS, "pre_feedforward_layernorm", "post_feedforward_layernorm")
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Llama's layout with a family's own defaults.
+
+    d_head, value_heads, logit_cap: where config.json has no `head_dim`, `num_key_value_heads`,
+    `final_logit_softcapping`; None is d_model / heads, heads, no cap. optional_bias: options of
+    the config, false by default, with the projections that have a bias if set. biased:
+    projections that always have one. norms: those of a layer that have weights. qk_norm: whether
+    queries and keys have one, over each head or over all. final_norm: whether it has weights.
+    """
+
+    d_head: int | None = None
+    value_heads: int | None = None
+    logit_cap: float | None = None
+    optional_bias: tuple[tuple[str, tuple[str, ...]], ...] = (("attention_bias", ATTENTION),)
+    biased: tuple[str, ...] = ()
+    norms: tuple[str, ...] = PRE_NORMS
+    qk_norm: Literal["head", "all"] | None = None
+    final_norm: bool = True
+
+    def architecture(self, config: Config) -> Architecture:
+        """Sizes from config.json."""
+        d_model, heads = config["hidden_size"], config["num_attention_heads"]
+        return Architecture(
+            layers=config["num_hidden_layers"],
+            d_model=d_model,
+            heads=heads,
+            d_head=config.get("head_dim", self.d_head) or d_model // heads,
+            vocabulary=config["vocab_size"],
+            context=config["max_position_embeddings"],
+            logit_cap=config.get("final_logit_softcapping", self.logit_cap),
+        )
+
+    def shapes(self, config: Config) -> Shapes:
+        """Shape of every weight; old checkpoints' rotary buffers are no weights."""
+        sizes, layer = self.architecture(config), self._layer(config)
+        final: Shapes = {"norm.weight": (sizes.d_model,)} if self.final_norm else {}
+        return {
+            "embed_tokens.weight": (sizes.vocabulary, sizes.d_model),
+            **final,
+            **{f"layers.{i}.{name}": s for i in range(sizes.layers) for name, s in layer.items()},
+        }
+
+    def value_module(self, layer: int) -> str:
+        """The projection of the values."""
+        return f"layers.{layer}.self_attn.v_proj"
+
+    def mlp_out_module(self, layer: int) -> str:
+        """The down-projection."""
+        return f"layers.{layer}.mlp.down_proj"
+
+    def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
+        """Value and output maps, split into heads; value heads may be shared."""
+        block = f"layers.{layer}.self_attn"
+        heads, shared = config["num_attention_heads"], self._value_heads(config)
+        return _heads.separate(weights, f"{block}.v_proj", f"{block}.o_proj", heads, shared)
+
+    def mlp_out(self, weights: Weights, layer: int) -> object:
+        """The down-projection's matrix, (d_model, d_mlp)."""
+        return weights[f"{self.mlp_out_module(layer)}.weight"]
+
+    def _value_heads(self, config: Config) -> int:
+        found = config.get("num_key_value_heads", self.value_heads)
+        return int(found or config["num_attention_heads"])
+
+    def _layer(self, config: Config) -> Shapes:
+        """Shapes of one layer's weights."""
+        sizes, d_mlp = self.architecture(config), config["intermediate_size"]
+        d, queries = sizes.d_model, sizes.heads * sizes.d_head
+        keys = self._value_heads(config) * sizes.d_head
+        widths = ((queries, d), (keys, d), (keys, d), (d, queries), (d_mlp, d), (d_mlp, d))
+        matrices = dict(zip((*ATTENTION, *MLP), (*widths, (d, d_mlp)), strict=True))
+        chosen = [names for option, names in self.optional_bias if config.get(option, False)]
+        shapes: Shapes = {f"{name}.weight": shape for name, shape in matrices.items()}
+        for name in sum(chosen, self.biased):
+            shapes[f"{name}.bias"] = (matrices[name][0],)
+        shapes |= {f"{name}.weight": (d,) for name in self.norms}
+        if self.qk_norm:
+            whole = self.qk_norm == "all"
+            shapes["self_attn.q_norm.weight"] = (queries if whole else sizes.d_head,)
+            shapes["self_attn.k_norm.weight"] = (keys if whole else sizes.d_head,)
+        return shapes
