@@ -6,7 +6,8 @@ from snakemake.utils import min_version, validate
 from tending import config as study, hub_run, paths, run_lock
 from tending.job import check_interpreter
 from tending.plan import TABLES, Plan, embedded_packages, module_version
-from tending.provenance import code_hash
+from tending.provenance import code_hash, file_sha256
+from tending.published import COMPARISON, FILE as PUBLISHED_VALUES
 
 min_version("9.20")
 check_interpreter(sys.executable)
@@ -44,13 +45,14 @@ wildcard_constraints:
     study=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     step=r"\d+",
-    table="|".join(TABLES),
+    table="|".join([*TABLES, COMPARISON]),
 
 
 localrules:
     all,
     study_config,
     report,
+    verify,
 
 
 rule all:
@@ -76,6 +78,7 @@ include: "rules/spectra.smk"
 include: "rules/convergence.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/verify.smk"
 
 
 onsuccess:

@@ -20,7 +20,7 @@ rule activations:
         dtype=lookup(within=config, dpath="extraction/dtype"),
         sequences=lookup(within=config, dpath="corpus/sequences"),
         loss_sequences=lookup(within=config, dpath="held_out_loss/sequences"),
-        version=module_version("tending.activations"),
+        version=plan.extraction_version(),  # says too whether the published definition is asked for
     message:
         "Activations of {wildcards.model} at step {wildcards.step}"
     script:

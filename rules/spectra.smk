@@ -10,6 +10,7 @@ rule spectra:
     conda:
         "../envs/tending.yaml"
     params:
+        definitions=plan.definitions(),
         family=plan.family_code,
         code=code_hash("tending.spectra", "tending.weights", script="spectra"),
     message:

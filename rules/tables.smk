@@ -134,6 +134,35 @@ rule training_table:
         "../workflow/scripts/training_table.py"
 
 
+rule published_comparison_table:
+    input:
+        convergence=plan.path(paths.TABLE_PARQUET, table="convergence"),
+        ranks=plan.path(paths.TABLE_PARQUET, table="effective_rank"),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table=COMPARISON),
+            caption="../workflow/report/table_published_comparison.rst",
+            category="Tables",
+            labels={"table": COMPARISON},
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table=COMPARISON),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table=COMPARISON),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table=COMPARISON)
+    conda:
+        "../envs/tending.yaml"
+    params:
+        published_as=plan.published_as(),
+        definitions=plan.definitions(),
+        values=file_sha256(PUBLISHED_VALUES),
+        code=code_hash("tending.replication", script="published_comparison_table"),
+    message:
+        "Table of the published medians beside this study's"
+    script:
+        "../workflow/scripts/published_comparison_table.py"
+
+
 rule summary:
     input:
         tables=plan.table_files(TABLES),

@@ -12,6 +12,7 @@ import yaml
 from tending import found, paths
 from tending.config import FIGURES
 from tending.plan import TABLES
+from tending.published import COMPARISON
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 REPOSITORY = Path(__file__).parents[1]
@@ -84,7 +85,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    tables = {f"table_{name}" for name in (*TABLES, "audit")}
+    tables = {f"table_{name}" for name in (*TABLES, "audit", COMPARISON)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 
 

@@ -10,7 +10,10 @@ from test_config import TRAINED, config
 
 from tending import found, paths, plan, provenance
 from tending.plan import Plan
+from tending.published import COMPARISON
 
+# Without a model that is the paper's there is nothing to set beside the published medians.
+FIGURES = [name for name in found.names("tending.figures") if name != "published_medians"]
 PATTERNS = {
     name: value
     for name, value in vars(paths).items()
@@ -112,7 +115,7 @@ def test_the_metrics_codes_change_with_their_modules(small: Plan) -> None:
 
 
 def test_all_figures_are_drawn_unless_some_are_named() -> None:
-    every = found.names("tending.figures")
+    every = FIGURES
     assert Plan(config()).figures() == every
     named = config(lambda c: c.update(figures=every[:2]))
     assert Plan(named).figures() == every[:2]
@@ -121,7 +124,7 @@ def test_all_figures_are_drawn_unless_some_are_named() -> None:
 def test_a_figure_without_its_tables_is_not_drawn() -> None:
     made = config(lambda c: c.update(held_out_loss={"sequences": 0}))
     planned = Plan(made)
-    for figure in found.names("tending.figures"):
+    for figure in FIGURES:
         only_loss = planned.tables_of(figure) == ["loss"]
         assert (figure in planned.figures()) == (not only_loss)
 
@@ -129,7 +132,7 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
 @pytest.mark.parametrize("figure", found.names("tending.figures"))
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
-    assert set(planned.tables_of(figure)) <= set(plan.TABLES)
+    assert set(planned.tables_of(figure)) <= {*plan.TABLES, COMPARISON}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")
 
@@ -149,7 +152,7 @@ def test_versions_of_stages_and_packages() -> None:
 
 
 def test_an_empty_list_of_figures_draws_none() -> None:
-    assert Plan(config()).figures() == found.names("tending.figures")
+    assert Plan(config()).figures() == FIGURES
     assert Plan(config(lambda c: c.update(figures=[]))).figures() == []
 
 
@@ -163,3 +166,34 @@ def test_an_unknown_family_stops_the_plan_before_any_job(tmp_path: Path) -> None
     for ask in (planned.family_code, planned.context):
         with pytest.raises(ValueError, match=r"family 'mamba'; available: .*llama.*mamba\.py"):
             ask(job(model="mine", step="0"))
+
+
+def replicating() -> Plan:
+    def edit(made: dict[str, Any]) -> None:
+        made["models"][0]["published_as"] = "70M"
+        made["definitions"] = ["published", "correct"]
+
+    return Plan(config(edit))
+
+
+def test_a_study_beside_the_paper_has_its_table_and_figure() -> None:
+    planned = replicating()
+    assert planned.published_as() == {"one": "70M"}
+    assert planned.references() == {"one": 1024}
+    assert planned.tables() == [*plan.TABLES, COMPARISON]
+    assert planned.figures() == found.names("tending.figures")
+    assert f"results/small/tables/{COMPARISON}.csv" in planned.report_files()
+    assert len(planned.published_tables()) == 2
+
+
+def test_a_study_of_its_own_has_nothing_of_the_paper(small: Plan) -> None:
+    assert small.tables() == list(plan.TABLES)
+    assert small.published_as() == small.references() == {}
+    assert small.published_tables() == []
+    assert not any("published" in path for path in [*small.report_files(), *small.figure_files()])
+
+
+def test_the_published_definition_extracts_again_and_the_correct_one_does_not(small: Plan) -> None:
+    """What a study without it has recorded stays as it was: the version, an integer."""
+    assert small.extraction_version() == plan.module_version("tending.activations")
+    assert replicating().extraction_version() == "1 correct published"

@@ -27,7 +27,7 @@ def main(
         captured = extract(checkpoint.folder, corpus.arrays["tokens"], chosen, dtype, settings)
         store.write_arrays(
             output,
-            captured.arrays,
+            {**captured.arrays, **store.as_published(captured.published)},
             {
                 **store.checkpoint_attributes(study, checkpoint),
                 "corpus_sha256": corpus.attributes["corpus_sha256"],
@@ -62,6 +62,7 @@ if __name__ == "__main__":
                 snakemake.params.batch_size,
                 snakemake.params.sequences,
                 snakemake.params.loss_sequences,
+                "published" in snakemake.config["definitions"],  # `version` says so too
             ),
             snakemake.wildcards.study,
             snakemake.config["keep_checkpoints"],

@@ -7,7 +7,7 @@ of the size of a whole layer's output is kept.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tending.corpus import Tokens
-from tending.families import Attention, Family, family
+from tending.families import Attention, Family, family, published_family
 from tending.weights import read_config
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
@@ -35,12 +35,14 @@ class Extraction:
     position: "last", "all", or an index (negative from the end) into every sequence.
     batch_size: sequences at a time to begin with; halved when memory runs out.
     loss_sequences: how many sequences, the first, to take the held-out loss of; 0 for none.
+    published: whether to take the activations of the published definition too.
     """
 
     position: str | int = "last"
     batch_size: int = 64
     sequences: int = 128
     loss_sequences: int = 0
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,11 @@ class Captured:
     attention_ov: (layers, rows, d_model). attention_ov_heads: (layers, heads, rows, d_head), in
     coordinates that have the Gram matrix of the d_model-dimensional values. mlp_out: (layers,
     rows, d_model). held_out_loss: (loss_sequences,) float64, nats per predicted token.
+    published: `attention_ov` by the published definition, if it was asked for.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
+    published: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class OutOfMemoryError(MemoryError):
@@ -133,7 +137,8 @@ def capture(
     settings.sequences are probed, the first settings.loss_sequences scored. progress(n) is called
     after every n sequences, warn(text) when the batch size is halved. Raises OutOfMemoryError if
     a single sequence does not fit, and ValueError if there are too few sequences, a token is
-    outside the vocabulary or the result is not finite.
+    outside the vocabulary, the result is not finite, or the published definition is asked for and
+    the family has none.
     """
     kind, config = family(model.config.model_type), model.config.to_dict()
     sizes = kind.architecture(config)
@@ -166,7 +171,7 @@ def capture(
                 continue
             start += len(rows)
             progress(len(rows))
-    return Captured(run.result())
+    return run.result()
 
 
 class _Run:
@@ -182,6 +187,10 @@ class _Run:
         sizes = kind.architecture(config)
         layers, self.logit_cap = range(sizes.layers), sizes.logit_cap
         self.maps = [_AttentionMaps(kind.attention(weights, config, i)) for i in layers]
+        self.published_maps: list[_AttentionMaps] = []
+        if settings.published:
+            cut = published_family(self.model.config.model_type).published_attention
+            self.published_maps = [_AttentionMaps(cut(weights, config, i)) for i in layers]
         self.value_modules = [base.get_submodule(kind.value_module(i)) for i in layers]
         self.mlp_modules = [base.get_submodule(kind.mlp_out_module(i)) for i in layers]
         self.done: dict[str, list[Tensor]] = {
@@ -189,6 +198,7 @@ class _Run:
             "attention_ov_heads": [],
             "mlp_out": [],
         }
+        self.published: dict[str, list[Tensor]] = {"attention_ov": []} if settings.published else {}
         self.losses: list[Tensor] = []
 
     def batch(self, rows: Tensor, start: int) -> None:
@@ -198,11 +208,15 @@ class _Run:
         with self._hooks(len(rows), wanted) as (inputs, outputs):
             hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
         new: dict[str, Tensor] = {}
+        published: dict[str, Tensor] = {}
         if wanted:
             pairs = list(zip(self.maps, inputs, strict=True))
             new["attention_ov"] = torch.stack([m.whole(x).cpu() for m, x in pairs])
             new["attention_ov_heads"] = torch.stack([m.heads(x).cpu() for m, x in pairs])
             new["mlp_out"] = torch.stack([x.float().cpu() for x in outputs])
+        if wanted and self.published_maps:
+            pairs = list(zip(self.published_maps, inputs, strict=True))
+            published["attention_ov"] = torch.stack([m.whole(x).cpu() for m, x in pairs])
         losses: list[Tensor] = []
         if scored:
             head = self.model.get_output_embeddings()
@@ -211,6 +225,8 @@ class _Run:
         self.losses += losses
         for name, values in new.items():
             self.done[name].append(values)
+        for name, values in published.items():
+            self.published[name].append(values)
 
     @contextmanager
     def _hooks(self, rows: int, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
@@ -235,21 +251,23 @@ class _Run:
             for handle in handles:
                 handle.remove()
 
-    def result(self) -> dict[str, npt.NDArray[Any]]:
+    def result(self) -> Captured:
         """All batches joined along the rows."""
-        arrays = {
-            name: np.asarray(torch.cat(batches, dim=-2).numpy())
-            for name, batches in self.done.items()
-        }
+        arrays = _joined(self.done)
         if self.losses:
             arrays["held_out_loss"] = np.asarray(torch.cat(self.losses).double().numpy())
-        for name, array in arrays.items():
+        captured = Captured(arrays, _joined(self.published))
+        for name, array in [*captured.arrays.items(), *captured.published.items()]:
             if not np.isfinite(array).all():
                 raise ValueError(
                     f"{name} holds values that are NaN or infinite; with bfloat16 or float16 "
                     f"weights try `extraction.dtype: float32`"
                 )
-        return arrays
+        return captured
+
+
+def _joined(batches: dict[str, list[Tensor]]) -> dict[str, npt.NDArray[Any]]:
+    return {n: np.asarray(torch.cat(parts, dim=-2).numpy()) for n, parts in batches.items()}
 
 
 class _AttentionMaps:

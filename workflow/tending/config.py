@@ -8,10 +8,11 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import audit, found
+from tending import audit, found, published
 from tending import steps as schedules
 from tending.checkpoints import hub, source
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
+from tending.families import published_family
 
 Config = Mapping[str, Any]
 Model = Mapping[str, Any]
@@ -119,8 +120,10 @@ def _models(config: Config) -> Iterator[str]:
         if count > 1:
             yield f"models: the name {name!r} is used {count} times; give each model its own"
     for model in config["models"]:
-        misplaced = list(_misplaced(MODELS, "model source", model, {"name", "source", "steps"}))
-        for problem in misplaced or _steps(config, model):
+        always = {"name", "source", "steps", "published_as"}
+        misplaced = list(_misplaced(MODELS, "model source", model, always))
+        problems = misplaced or list(_steps(config, model)) or _published(config, model)
+        for problem in problems:
             yield f"models: {model['name']}: {problem}"
 
 
@@ -221,6 +224,30 @@ def _rows(config: Config) -> Iterator[str]:
     rows = batch.get("rows_per_step", ROWS_PER_STEP)
     if batch and "column" not in batch and rows < needed:
         yield f"batch: `rows_per_step` {rows} is less than the {needed} of the study; {enough}"
+
+
+def _published(config: Config, model: Model) -> Iterator[str]:
+    """Whether the published definition means something for a model, and the paper shows it."""
+    study = config["study"]
+    if model["source"] == "hub" and hub.unresolved(model, study, asked(config, model)):
+        return  # checked again when the hub was asked
+    wanted = steps(config, model)
+    if "published" in config["definitions"]:
+        try:
+            published_family(source(model["source"]).family(model, wanted[-1], study))
+        except ValueError as error:
+            yield str(error)
+    if "published_as" not in model:
+        return
+    shown = sorted({value.step for value in published.medians(model["published_as"])})
+    if not set(shown) & set(wanted):
+        yield (
+            f"published_as {model['published_as']}: none of its steps is among those that the "
+            f"paper shows, {shown[0]} to {shown[-1]} by 10000; add some or remove `published_as`"
+        )
+    for key, metric in zip(("similarity", "spectrum"), published.METRICS.values(), strict=True):
+        if metric not in config[key]:
+            yield f"published_as: the paper's metric {metric} is not in `{key}`; add it"
 
 
 def _corpus(config: Config) -> Iterator[str]:

@@ -16,6 +16,7 @@ RUN_VARIABLE = "TENDING_RUN_PID"  # process id of the snakemake that started the
 POLL_SECONDS = 0.5
 
 logger = logging.getLogger("tending")
+told = logging.getLogger("tending.told")  # for the terminal alone, as it stands
 
 
 def check_interpreter(path: str) -> None:
@@ -68,6 +69,11 @@ def progress(total: int, unit: str, done: int = 0) -> Iterator[Callable[..., Non
         yield advance
 
 
+def tell(text: str) -> None:
+    """Print on the user's terminal from inside `running`, and not in the log."""
+    told.info("%s", text)
+
+
 def _redirect(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -75,6 +81,8 @@ def _redirect(log: Path) -> None:
     sys.stderr.flush()
     terminal = logging.StreamHandler(os.fdopen(os.dup(2), "w"))
     terminal.addFilter(_for_the_user)
+    told.propagate = False
+    told.addHandler(logging.StreamHandler(os.fdopen(os.dup(2), "w")))
     terminal.setFormatter(logging.Formatter(f"{log}: %(message)s"))
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

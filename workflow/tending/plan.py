@@ -12,7 +12,7 @@ from typing import Any
 
 from tending import config as study_config
 from tending import corpus as corpora
-from tending import found, paths, provenance
+from tending import found, paths, provenance, published
 from tending.checkpoints import hub, source
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
@@ -33,6 +33,11 @@ class Plan:
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
         return self._steps[model]
+
+    def reference(self, model: str) -> int:
+        """The step that the others of a model are compared with."""
+        wanted = self.config["reference"]
+        return self.steps(model)[-1] if wanted == "last" else int(wanted)
 
     def per_checkpoint(self, pattern: str) -> list[str]:
         """One path for every model and step of the study."""
@@ -90,8 +95,9 @@ class Plan:
         return filled
 
     def tables(self) -> list[str]:
-        """Names of the tables of this study."""
-        return [*TABLES, *(["audit"] if self.remote_models() else [])]
+        """Names of the tables that this study has."""
+        audited = ["audit"] if self.remote_models() else []
+        return [*TABLES, *audited, *([published.COMPARISON] if self.published_as() else [])]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -116,12 +122,8 @@ class Plan:
     def captions(self) -> str:
         """Hash of the report's front page, captions and style sheet."""
         folder = Path(__file__).parents[1] / "report"
-        names = [
-            "workflow",
-            "summary",
-            *self.figures(),
-            *(f"table_{table}" for table in self.tables()),
-        ]
+        tables = (f"table_{table}" for table in self.tables())
+        names = ["workflow", "summary", *self.figures(), *tables]
         files = [*(folder / f"{name}.rst" for name in names), folder / "stylesheet.css"]
         return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
 
@@ -142,7 +144,9 @@ class Plan:
 
     def _empty_tables(self) -> set[str]:
         empty = set() if self.trained("{model}") else {"training"}
-        return empty if self.config["held_out_loss"]["sequences"] else empty | {"loss"}
+        if not self.config["held_out_loss"]["sequences"]:
+            empty.add("loss")
+        return empty if self.published_as() else empty | {published.COMPARISON}
 
     # What a job reads
 
@@ -158,8 +162,7 @@ class Plan:
 
     def reference_activations(self, wildcards: Wildcards) -> str:
         """Activations of the step that this model's steps are compared with."""
-        wanted = self.config["reference"]
-        step = self.steps(wildcards.model)[-1] if wanted == "last" else int(wanted)
+        step = self.reference(wildcards.model)
         return paths.ACTIVATIONS.format(study=self.study, model=wildcards.model, step=step)
 
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
@@ -266,6 +269,31 @@ class Plan:
             name: source(model["source"]).total_steps(model, self.steps(name), self.study)
             for name, model in self._models.items()
         }
+
+    def definitions(self) -> list[str]:
+        """The definitions asked for, `correct` first."""
+        return sorted(self.config["definitions"])
+
+    def extraction_version(self) -> int | str:
+        """What makes activations others: the stage's version, and the definitions if they are
+        not the usual ones, so that studies without the published one keep what they recorded.
+        """
+        version, asked = module_version("tending.activations"), self.definitions()
+        return version if asked == ["correct"] else " ".join([str(version), *asked])
+
+    def published_as(self) -> dict[str, str]:
+        """The paper's name of every model that is compared with it."""
+        models = self._models.items()
+        return {name: model["published_as"] for name, model in models if "published_as" in model}
+
+    def published_tables(self) -> list[str]:
+        """Tables that hold what the paper published numbers of; none without such a model."""
+        names = ["convergence", published.COMPARISON] if self.published_as() else []
+        return self.table_files(names)
+
+    def references(self) -> dict[str, int]:
+        """The step that each model compared with the paper is compared with itself."""
+        return {model: self.reference(model) for model in self.published_as()}
 
     def metric_codes(self, package: str, names: list[str]) -> list[str]:
         """`metric hash` for every metric, in the config's order."""

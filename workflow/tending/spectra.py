@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tending.families import Attention, Config, Family, Weights
+from tending.families import Attention, Config, Family, PublishedFamily, Weights
 
 LOST = 1e-8  # of the sum of singular values: what their squares may hide
 
@@ -30,6 +30,33 @@ def weight_spectra(family: Family, weights: Weights, config: Config) -> Mapping[
         spectra["attention_ov"].append(circuit_spectrum(attention))
         spectra["mlp_out"].append(singular_values(np.asarray(family.mlp_out(weights, layer))))
     return {name: np.stack(values) for name, values in spectra.items()}
+
+
+def published_spectra(
+    family: PublishedFamily, weights: Weights, config: Config, correct: Mapping[str, Spectrum]
+) -> Mapping[str, Spectrum]:
+    """The same components as the code of arXiv 2410.11451 computed them.
+
+    Values are cut as that code cut them, and only the d_head largest singular values of whole
+    layers are kept: `attention_ov_heads` (layers, heads, d_head), `attention_ov` and `mlp_out`
+    (layers, d_head). correct: what `weight_spectra` gave, whose `mlp_out` is cut.
+    """
+    sizes = family.architecture(config)
+    heads, whole = [], []
+    for layer in range(sizes.layers):
+        attention = family.published_attention(weights, config, layer)
+        heads.append(head_spectra(attention))
+        whole.append(largest(circuit_spectrum(attention), sizes.d_head))
+    return {
+        "attention_ov_heads": np.stack(heads),
+        "attention_ov": np.stack(whole),
+        "mlp_out": largest(correct["mlp_out"], sizes.d_head),
+    }
+
+
+def largest(spectrum: Spectrum, count: int) -> Spectrum:
+    """The `count` largest of descending singular values (..., k): the published code's cut."""
+    return spectrum[..., :count]
 
 
 def head_spectra(attention: Attention) -> Spectrum:

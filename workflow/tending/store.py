@@ -5,6 +5,7 @@ Activations: one float32 dataset per component, (layers, [heads,] rows, width), 
 `held_out_loss` (sequences,) float64.
 Spectra: one float64 dataset per component, (layers, [heads,] values).
 Scores: one group per metric, in it one float64 dataset per component, (layers, [heads]).
+What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 HEADS = "_heads"  # suffix of a component's per-head dataset
+PUBLISHED = "__published"  # suffix of a dataset by the published definition
 LOSS = "held_out_loss"
 _OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
 
@@ -54,6 +56,18 @@ class Scores:
     metrics: dict[str, dict[str, Array]]
     codes: dict[str, str]
     attributes: Attributes = field(default_factory=dict)
+
+
+def as_published(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays by the published definition under the names of their datasets."""
+    return {f"{name}{PUBLISHED}": array for name, array in arrays.items()}
+
+
+def part_of(dataset: str) -> tuple[str, bool, str]:
+    """What a dataset holds: its component, whether that is per head, and its definition."""
+    name = dataset.removesuffix(PUBLISHED)
+    definition = "correct" if name == dataset else "published"
+    return name.removesuffix(HEADS), name.endswith(HEADS), definition
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes) -> None:

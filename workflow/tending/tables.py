@@ -11,7 +11,7 @@ import pandas as pd
 
 from tending import atomic
 from tending.stabilisation import Bracket, settles
-from tending.store import HEADS
+from tending.store import part_of
 
 TYPES = {
     "study": "string",
@@ -73,15 +73,16 @@ def table(blocks: Iterable[Columns]) -> pd.DataFrame:
 def layer_block(
     place: Where, name: str, values: npt.NDArray[np.float64], quantity: str, n: int | None
 ) -> Columns:
-    """Rows of one quantity of one component, (layers,) or for a per-head name (layers, heads)."""
+    """Rows of one quantity of one dataset, (layers,) or for a per-head one (layers, heads)."""
     index = np.indices(values.shape)
+    component, per_head, definition = part_of(name)
     return {
         **vars(place),
-        "component": name.removesuffix(HEADS),
+        "component": component,
         "layer": index[0].ravel(),
-        **({"head": index[1].ravel()} if name.endswith(HEADS) else {}),
+        **({"head": index[1].ravel()} if per_head else {}),
         "quantity": quantity,
-        "definition": "correct",
+        "definition": definition,
         "value": values.ravel(),
         **({} if n is None else {"n": n}),
     }
@@ -150,16 +151,16 @@ def stabilisation(
     """
     blocks: list[Columns] = []
     scored = convergence[convergence["quantity"].isin(metrics)]
-    keys = ["model", "component", "quantity"]
+    keys = ["model", "component", "quantity", "definition"]
     for key, group in scored.groupby(keys, sort=False):
-        model, component, metric = map(str, key)
+        model, component, metric, definition = map(str, key)
         first = group.iloc[0]
         common = {
             "study": first["study"],
             "model": model,
             "parameters": first["parameters"],
             "component": component,
-            "definition": "correct",
+            "definition": definition,
         }
         for threshold in thresholds:
             blocks += _stabilisation_blocks(

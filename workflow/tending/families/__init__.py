@@ -1,7 +1,8 @@
 """Model families, one file each, named as the checkpoint's `model_type`.
 
 A family file says which weights are which and in what layout; it holds no mathematics. It has
-the names of `Family` at its top level. Arrays may be NumPy's or torch's: only slicing and
+the names of `Family` at its top level, and those of `PublishedFamily` if the code of
+arXiv 2410.11451 means something for its layout. Arrays may be NumPy's or torch's: only slicing and
 reshaping is used. Options that a config.json does not name have the values that transformers'
 config class gives them; sizes it must name. Files with a leading underscore hold what several
 families share and are no families.
@@ -82,6 +83,24 @@ class Family(Protocol):
         """The down-projection's matrix, (d_model, d_mlp)."""
 
 
+class PublishedFamily(Family, Protocol):
+    """A family whose weights the published code can be applied to."""
+
+    def published_attention(self, weights: Weights, config: Config, layer: int) -> Attention:
+        """The maps as the published code cuts them; shapes as those of `attention`."""
+
+
 def family(model_type: str) -> Family:
     """The family of a checkpoint's `model_type`; ValueError with the known ones otherwise."""
     return cast(Family, found.load("tending.families", model_type, "model family"))
+
+
+def published_family(model_type: str) -> PublishedFamily:
+    """The same with the published code's cut; ValueError if it has none."""
+    kind = family(model_type)
+    if not hasattr(kind, "published_attention"):
+        raise ValueError(
+            f"the published definition cuts a fused query_key_value matrix, which {model_type} "
+            f"does not have; remove `published` from `definitions` or the model from the study"
+        )
+    return cast(PublishedFamily, kind)

@@ -1,5 +1,7 @@
 """GPT-NeoX: Pythia, PolyPythias, and the suites that this workflow trains."""
 
+from dataclasses import replace
+
 from tending.families import Architecture, Attention, Config, Weights, _heads
 
 PREFIX = "gpt_neox."
@@ -65,6 +67,23 @@ def attention(weights: Weights, config: Config, layer: int) -> Attention:
         f"{block}.query_key_value",
         f"{block}.dense",
         heads=architecture(config).heads,
+    )
+
+
+def published_attention(weights: Weights, config: Config, layer: int) -> Attention:
+    """The maps as the code of arXiv 2410.11451 took them: values are the last third of the rows.
+
+    These are the queries, keys and values of the last third of the heads. The output map is cut
+    as in `attention`.
+    """
+    sizes = architecture(config)
+    heads, d_head, d = sizes.heads, sizes.d_head, sizes.d_model
+    fused = f"layers.{layer}.attention.query_key_value"
+    bias = weights.get(f"{fused}.bias")
+    return replace(
+        attention(weights, config, layer),
+        value=weights[f"{fused}.weight"][2 * d :].reshape(heads, d_head, d),
+        value_bias=None if bias is None else bias[2 * d :].reshape(heads, d_head),
     )
 
 
