@@ -3,9 +3,9 @@ from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
-from tending import config as study, hub_run, paths, run_lock
+from tending import config as study, hub_run, paths, run_lock, selection
 from tending.job import check_interpreter
-from tending.plan import TABLES, Plan, embedded_packages, module_version
+from tending.plan import Plan, embedded_packages, module_version
 from tending.provenance import code_hash, file_sha256
 from tending.published import COMPARISON, FILE as PUBLISHED_VALUES
 
@@ -23,7 +23,7 @@ study.check_schema(
 )
 validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
 study.check(config)
-if workflow.is_main_process and study.unresolved(config):
+if workflow.is_main_process and selection.unresolved(config):
     logger.info("Asking the hub for the study's revisions.")
     hub_run.resolve(config, Path(workflow.basedir))
     study.check(config)
@@ -45,7 +45,7 @@ wildcard_constraints:
     study=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     step=r"\d+",
-    table="|".join([*TABLES, COMPARISON]),
+    table=plan.any_of(plan.tables()),
 
 
 localrules:

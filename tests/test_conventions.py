@@ -11,8 +11,8 @@ import yaml
 
 from tending import found, paths
 from tending.config import FIGURES
-from tending.plan import TABLES
 from tending.published import COMPARISON
+from tending.study_files import TABLES
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 REPOSITORY = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tending import activations
+from tending import activations, models
 from tending.activations import Extraction, OutOfMemoryError, capture
 from tending.families import Attention, family
 from tending.metrics.similarity.cka import linear_cka
@@ -438,10 +438,10 @@ def test_loads_in_the_dtype_that_is_asked_for(name: str, tmp_path: Path) -> None
     stored = model_of(name)
     tokens, cpu = tiny.tokens(6, LENGTH), torch.device("cpu")
     folder = tiny.save(stored, tmp_path)
-    exact = activations.load_model(folder, "float32", cpu)
+    exact = models.load_model(folder, "float32", cpu)
     assert not exact.training
     assert {p.dtype for p in exact.parameters()} == {torch.float32}
-    short = activations.load_model(folder, "bfloat16", cpu)
+    short = models.load_model(folder, "bfloat16", cpu)
     assert {p.dtype for p in short.parameters()} == {torch.bfloat16}
     expected, loaded = run(stored, tokens), run(exact, tokens)
     rounded = run(short, tokens, loss_sequences=6)
@@ -455,23 +455,23 @@ def test_loads_in_the_dtype_that_is_asked_for(name: str, tmp_path: Path) -> None
 def test_half_precision_files_are_computed_in_float32(tmp_path: Path) -> None:
     """transformers 5 would otherwise run such a checkpoint in the type of its file."""
     folder = tiny.save(tiny.model("gpt_neox").half(), tmp_path)
-    model = activations.load_model(folder, "float32", torch.device("cpu"))
+    model = models.load_model(folder, "float32", torch.device("cpu"))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_an_unknown_family_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     with pytest.raises(ValueError, match=r"unknown model family 'mamba'; available: .*mamba\.py"):
-        activations.load_model(tmp_path, "float32", torch.device("cpu"))
+        models.load_model(tmp_path, "float32", torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["gemma2", "bloom"])
 def test_a_family_that_torchs_attention_does_not_know_is_loaded(name: str, tmp_path: Path) -> None:
     """Gemma 2 caps its attention scores and BLOOM adds ALiBi's: eager attention has both."""
     folder = tiny.save(model_of(name), tmp_path)
-    loaded = activations.load_model(folder, "float32", torch.device("cpu"))
+    loaded = models.load_model(folder, "float32", torch.device("cpu"))
     assert loaded.config._attn_implementation == "eager"
-    neox = activations.load_model(
+    neox = models.load_model(
         tiny.save(model_of("gpt_neox"), tmp_path / "neox"), "float32", torch.device("cpu")
     )
     assert neox.config._attn_implementation == "sdpa"
@@ -491,14 +491,14 @@ def test_the_clip_and_the_cap_are_at_work() -> None:
 
 def test_auto_and_named_devices() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert activations.choose_device("auto").type == expected
-    assert activations.choose_device("cpu") == torch.device("cpu")
+    assert models.choose_device("auto").type == expected
+    assert models.choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", "tpu:0"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(ValueError, match=f"device '{device}' cannot be used .*`extraction.device`"):
-        activations.choose_device(device)
+        models.choose_device(device)
 
 
 # Stored numbers
@@ -513,7 +513,7 @@ def sample(array: npt.NDArray[Any]) -> list[float]:
 
 def test_a_checkpoint_that_is_gone_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"step4 is gone .* put it back .*manifest.json"):
-        activations.load_model(tmp_path / "step4", "float32", torch.device("cpu"))
+        models.load_model(tmp_path / "step4", "float32", torch.device("cpu"))
 
 
 def test_golden_activations(one_thread: None) -> None:
@@ -536,9 +536,9 @@ def test_a_checkpoint_without_its_output_head(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"lacks 1 weights of its model, .*held_out_loss.sequences"
     ):
-        activations.load_model(folder, "float32", cpu)
-    assert activations.load_model(folder, "float32", cpu, with_loss=False)
+        models.load_model(folder, "float32", cpu)
+    assert models.load_model(folder, "float32", cpu, with_loss=False)
     del base["gpt_neox.embed_in.weight"]
     save_file(base, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"lacks 1 weights of its model, gpt_neox\.embed_in"):
-        activations.load_model(folder, "float32", cpu, with_loss=False)
+        models.load_model(folder, "float32", cpu, with_loss=False)

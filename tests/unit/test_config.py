@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from tending import config as study
+from tending import selection
 from tending.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -291,7 +292,7 @@ def test_a_reference_that_is_not_among_the_steps() -> None:
 def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
     made = config(lambda c: c["models"][1].update(steps=[0, 512]))
     one, two = made["models"]
-    assert study.steps(made, one) == [0, 16, 1024] and study.steps(made, two) == [0, 512]
+    assert selection.steps(made, one) == [0, 16, 1024] and selection.steps(made, two) == [0, 512]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from test_weights import WRITERS, config_of
 
 from tending import inspection
-from tending.activations import Extraction, capture, load_model
+from tending.activations import Extraction, capture
 from tending.families import family
+from tending.models import load_model
 from tending.spectra import weight_spectra
 from tending.weights import CheckpointError
 

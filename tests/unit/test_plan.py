@@ -11,6 +11,7 @@ from test_config import TRAINED, config
 from tending import found, paths, plan, provenance
 from tending.plan import Plan
 from tending.published import COMPARISON
+from tending.study_files import TABLES
 
 # Without a model that is the paper's there is nothing to set beside the published medians.
 FIGURES = [name for name in found.names("tending.figures") if name != "published_medians"]
@@ -132,7 +133,7 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
 @pytest.mark.parametrize("figure", found.names("tending.figures"))
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
-    assert set(planned.tables_of(figure)) <= {*plan.TABLES, COMPARISON}
+    assert set(planned.tables_of(figure)) <= {*TABLES, COMPARISON}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")
 
@@ -180,14 +181,14 @@ def test_a_study_beside_the_paper_has_its_table_and_figure() -> None:
     planned = replicating()
     assert planned.published_as() == {"one": "70M"}
     assert planned.references() == {"one": 1024}
-    assert planned.tables() == [*plan.TABLES, COMPARISON]
+    assert planned.tables() == [*TABLES, COMPARISON]
     assert planned.figures() == found.names("tending.figures")
     assert f"results/small/tables/{COMPARISON}.csv" in planned.report_files()
     assert len(planned.published_tables()) == 2
 
 
 def test_a_study_of_its_own_has_nothing_of_the_paper(small: Plan) -> None:
-    assert small.tables() == list(plan.TABLES)
+    assert small.tables() == list(TABLES)
     assert small.published_as() == small.references() == {}
     assert small.published_tables() == []
     assert not any("published" in path for path in [*small.report_files(), *small.figure_files()])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tending import activations as extraction
-from tending import fetching, inspection, store
+from tending import fetching, inspection, models, store
 from tending.corpus import Tokens
 from tending.job import progress, running
 
@@ -21,7 +21,7 @@ def main(
     output: Path,
 ) -> None:
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
-    chosen = extraction.choose_device(device)
+    chosen = models.choose_device(device)
     logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
     with fetching.weights(checkpoint, study, keep):
         captured = extract(checkpoint.folder, corpus.arrays["tokens"], chosen, dtype, settings)
@@ -44,7 +44,7 @@ def main(
 def extract(
     folder: str, tokens: Tokens, device: Any, dtype: str, settings: extraction.Extraction
 ) -> extraction.Captured:
-    model = extraction.load_model(Path(folder), dtype, device, settings.loss_sequences > 0)
+    model = models.load_model(Path(folder), dtype, device, settings.loss_sequences > 0)
     total = max(settings.sequences, settings.loss_sequences)
     with progress(total, "sequences") as advance:
         return extraction.capture(model, tokens, settings, advance, logging.warning)

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tending import config as study
-from tending import pins, resolution
+from tending import pins, resolution, selection
 from tending.checkpoints import hub
 from tending.job import progress, running
 
@@ -15,7 +14,7 @@ def main(config: Mapping[str, Any], output: Path) -> None:
     models = [model for model in config["models"] if model["source"] == "hub"]
     known = {model["name"]: hub.known(model, config["study"]) for model in models}
     before = {name: found for name, found in known.items() if found is not None}
-    asked = {model["name"]: study.asked(config, model) for model in models}
+    asked = {model["name"]: selection.asked(config, model) for model in models}
     with progress(0, "revisions") as advance:
         resolved = resolution.resolve(models, asked, before, advance)
     for name, found in resolved.items():

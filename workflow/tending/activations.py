@@ -8,7 +8,6 @@ of the size of a whole layer's output is kept.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tending.attention_maps import AttentionMaps
 from tending.corpus import Tokens
-from tending.families import Attention, Family, family, published_family
-from tending.weights import read_config
+from tending.families import Family, family, published_family
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
 LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 Progress = Callable[[int], None]
 Warn = Callable[[str], None]
@@ -61,59 +59,6 @@ class Captured:
 
 class OutOfMemoryError(MemoryError):
     """One sequence at a time does not fit."""
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is a GPU and otherwise the CPU; other names are torch's.
-
-    Raises ValueError if the named device is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); set "
-            f"`extraction.device` to auto, cpu or a device of this machine"
-        ) from None
-    return device
-
-
-def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool = True) -> Any:
-    """The causal language model of a checkpoint folder, ready to read from, in `dtype`.
-
-    Raises ValueError if the folder is gone, which transformers would look for on the hub, holds a
-    model of an unknown family, or lacks weights, which transformers would draw at random; an
-    output head may be lacking if no loss is taken.
-    """
-    if not folder.is_dir():
-        raise ValueError(
-            f"{folder} is gone since it was inspected; put it back or, if the workflow trained it, "
-            f"delete {folder.parent / 'manifest.json'} and run again"
-        )
-    family(str(read_config(folder)["model_type"]))  # before the weights are read
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    model, loading = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=DTYPES[dtype],
-        local_files_only=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )  # attention is PyTorch's own, but written out where a family has terms that it lacks
-    base = f"{model.base_model_prefix}."
-    missing = [n for n in sorted(loading["missing_keys"]) if with_loss or n.startswith(base)]
-    if missing:
-        raise ValueError(
-            f"{folder} lacks {len(missing)} weights of its model, {missing[0]} first; get the "
-            f"whole checkpoint, or, if only the output head is missing, set "
-            f"`held_out_loss.sequences` to 0"
-        )
-    return model.to(device).eval()
 
 
 def probed(position: str | int, length: int) -> Tensor:
@@ -186,11 +131,11 @@ class _Run:
         weights = {name: p.detach() for name, p in base.named_parameters()}
         sizes = kind.architecture(config)
         layers, self.logit_cap = range(sizes.layers), sizes.logit_cap
-        self.maps = [_AttentionMaps(kind.attention(weights, config, i)) for i in layers]
-        self.published_maps: list[_AttentionMaps] = []
+        self.maps = [AttentionMaps(kind.attention(weights, config, i)) for i in layers]
+        self.published_maps: list[AttentionMaps] = []
         if settings.published:
             cut = published_family(self.model.config.model_type).published_attention
-            self.published_maps = [_AttentionMaps(cut(weights, config, i)) for i in layers]
+            self.published_maps = [AttentionMaps(cut(weights, config, i)) for i in layers]
         self.value_modules = [base.get_submodule(kind.value_module(i)) for i in layers]
         self.mlp_modules = [base.get_submodule(kind.mlp_out_module(i)) for i in layers]
         self.done: dict[str, list[Tensor]] = {
@@ -268,38 +213,6 @@ class _Run:
 
 def _joined(batches: dict[str, list[Tensor]]) -> dict[str, npt.NDArray[Any]]:
     return {n: np.asarray(torch.cat(parts, dim=-2).numpy()) for n, parts in batches.items()}
-
-
-class _AttentionMaps:
-    """The OV circuit of one layer as applied to the probed token, not attention-weighted."""
-
-    def __init__(self, attention: Attention) -> None:
-        self.value = attention.value.float()
-        self.bias = None if attention.value_bias is None else attention.value_bias.float()
-        self.output = attention.output.float()
-        self.clip, self.rms_eps = attention.clip, attention.rms_eps
-        # activations times R' have the same Gram matrix as activations times W_O'
-        r = torch.linalg.qr(self.output.double(), mode="r").R
-        self.gram_root = r.float()
-
-    def values(self, x: Tensor) -> Tensor:
-        """W_V^h LN(x) + b_V^h, clipped and normed: (rows, d_model) -> (heads, rows, d_head)."""
-        values = torch.einsum("nd,hkd->hnk", x.float(), self.value)
-        if self.bias is not None:
-            values = values + self.bias[:, None]
-        if self.clip is not None:
-            values = values.clamp(-self.clip, self.clip)
-        if self.rms_eps is not None:
-            values = values * torch.rsqrt(values.square().mean(-1, keepdim=True) + self.rms_eps)
-        return values
-
-    def heads(self, x: Tensor) -> Tensor:
-        """Each head's term in its own coordinates, (heads, rows, d_head)."""
-        return torch.einsum("hnk,hjk->hnj", self.values(x), self.gram_root)
-
-    def whole(self, x: Tensor) -> Tensor:
-        """The sum over heads, (rows, d_model)."""
-        return torch.einsum("hnk,hdk->nd", self.values(x), self.output)
 
 
 def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | None) -> Tensor:

@@ -13,9 +13,7 @@ from tending import steps as schedules
 from tending.checkpoints import hub, source
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 from tending.families import published_family
-
-Config = Mapping[str, Any]
-Model = Mapping[str, Any]
+from tending.selection import Config, Model, asked, steps
 
 SIMILARITY = "tending.metrics.similarity"
 SPECTRUM = "tending.metrics.spectrum"
@@ -71,36 +69,6 @@ def check(config: Config) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
-
-
-def asked(config: Config, model: Model) -> schedules.Spec:
-    """The steps as the config writes them: the model's own, or the study's."""
-    spec: schedules.Spec = model.get("steps", config.get("steps", []))
-    return spec
-
-
-def asked_steps(config: Config, model: Model) -> list[int]:
-    """The steps asked for, as numbers. ValueError if the hub must be asked what there is."""
-    existing = source(model["source"]).steps(model, config["study"])
-    return schedules.expand(asked(config, model), existing)
-
-
-def steps(config: Config, model: Model) -> list[int]:
-    """The steps of a model in the study: those asked for, without what the audit drops."""
-    expanded = asked_steps(config, model)
-    if model["source"] != "hub" or config["duplicates"] != "drop":
-        return expanded
-    dropped = hub.mistaken(model, config["study"], expanded)
-    return [step for step in expanded if step not in dropped]
-
-
-def unresolved(config: Config) -> list[str]:
-    """Names of the models of which the hub must be asked before the study can be planned."""
-    return [
-        model["name"]
-        for model in config["models"]
-        if model["source"] == "hub" and hub.unresolved(model, config["study"], asked(config, model))
-    ]
 
 
 def _names(config: Config) -> Iterator[str]:

@@ -1,0 +1,146 @@
+"""Which files a study consists of."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tending import config as study_config
+from tending import found, paths, provenance, published, selection
+
+Wildcards = Any  # Snakemake's, with .study, .model and .step
+TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
+
+
+class StudyFiles:
+    """The models, steps, tables and figures of one study, from its checked config."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.study: str = config["study"]
+        self._models = {model["name"]: model for model in config["models"]}
+        self._steps = {n: selection.steps(config, m) for n, m in self._models.items()}
+
+    def steps(self, model: str) -> list[int]:
+        """Steps of a model, ascending."""
+        return self._steps[model]
+
+    def reference(self, model: str) -> int:
+        """The step that the others of a model are compared with."""
+        wanted = self.config["reference"]
+        return self.steps(model)[-1] if wanted == "last" else int(wanted)
+
+    def per_checkpoint(self, pattern: str) -> list[str]:
+        """One path for every model and step of the study."""
+        return [
+            pattern.format(study=self.study, model=model, step=step)
+            for model in self._models
+            for step in self.steps(model)
+        ]
+
+    def remote_models(self) -> list[str]:
+        """Names of the models whose checkpoints are fetched."""
+        return [
+            n
+            for n, m in self._models.items()
+            if found.constant(f"tending.checkpoints.{m['source']}", "REMOTE")
+        ]
+
+    def local_models(self) -> list[str]:
+        """Names of the models whose checkpoints lie on this machine."""
+        return [name for name in self._models if name not in self.remote_models()]
+
+    def any_of(self, names: list[str]) -> str:
+        """A pattern that matches these names and nothing else."""
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def trained(self, pattern: str) -> list[str]:
+        """One path for every model that the workflow trains."""
+        names = [name for name, m in self._models.items() if m["source"] == "trained"]
+        return [pattern.format(study=self.study, model=name) for name in names]
+
+    def figures(self) -> list[str]:
+        """Names of the figures to draw: those of the config that have something to show."""
+        wanted = self.config.get("figures", found.names(study_config.FIGURES))
+        return [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
+
+    def tables_of(self, figure: str) -> list[str]:
+        """Names of the tables a figure is drawn from."""
+        tables = found.constant(f"{study_config.FIGURES}.{figure}", "TABLES")
+        assert isinstance(tables, tuple)
+        return list(tables)
+
+    def figure_text(self, figure: str, constant: str) -> str:
+        """A figure's TITLE or CATEGORY."""
+        return str(found.constant(f"{study_config.FIGURES}.{figure}", constant))
+
+    def table_files(self, tables: list[str] | tuple[str, ...]) -> list[str]:
+        """The Parquet files of the named tables."""
+        return [self.path(paths.TABLE_PARQUET, table=table) for table in tables]
+
+    def path(self, pattern: str, **wildcards: object) -> str:
+        """A pattern filled in for this study; wildcards that are left stay as they are."""
+        filled = pattern.replace("{study}", self.study)
+        for name, value in wildcards.items():
+            filled = filled.replace(f"{{{name}}}", str(value))
+        return filled
+
+    def tables(self) -> list[str]:
+        """Names of the tables that this study has."""
+        audited = ["audit"] if self.remote_models() else []
+        return [*TABLES, *audited, *([published.COMPARISON] if self.published_as() else [])]
+
+    def report_files(self) -> list[str]:
+        """Everything the report shows."""
+        return [
+            self.path(paths.SUMMARY),
+            *(self.path(paths.FIGURE_PNG, figure=figure) for figure in self.figures()),
+            *(self.path(paths.TABLE_CSV, table=table) for table in self.tables()),
+        ]
+
+    def figure_files(self) -> list[str]:
+        """The figures for print."""
+        return [self.path(paths.FIGURE_PDF, figure=figure) for figure in self.figures()]
+
+    def report_is_current(self) -> bool:
+        """Whether the report exists and is not older than anything it shows."""
+        files = [Path(self.path(paths.REPORT)), *map(Path, self.report_files())]
+        if not all(file.exists() for file in files):
+            return False
+        report, *shown = (file.stat().st_mtime for file in files)
+        return all(report >= time for time in shown)
+
+    def captions(self) -> str:
+        """Hash of the report's front page, captions and style sheet."""
+        folder = Path(__file__).parents[1] / "report"
+        tables = (f"table_{table}" for table in self.tables())
+        names = ["workflow", "summary", *self.figures(), *tables]
+        files = [*(folder / f"{name}.rst" for name in names), folder / "stylesheet.css"]
+        return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
+
+    def figure_options(self, wildcards: Wildcards) -> str:
+        """What figures and captions need to know of the config, as JSON with sorted keys."""
+        config = self.config
+        options = {
+            "study": self.study,
+            "metrics": config["similarity"],
+            "rank_metrics": config["spectrum"],
+            "thresholds": config["stabilisation"]["thresholds"],
+            "early": config["stabilisation"]["early"],
+            "sequences": config["corpus"]["sequences"],
+            "position": str(config["extraction"]["position"]),
+            "models": list(self._models),
+        }
+        return json.dumps(options, sort_keys=True)
+
+    def _empty_tables(self) -> set[str]:
+        empty = set() if self.trained("{model}") else {"training"}
+        if not self.config["held_out_loss"]["sequences"]:
+            empty.add("loss")
+        return empty if self.published_as() else empty | {published.COMPARISON}
+
+    def published_as(self) -> dict[str, str]:
+        """The paper's name of every model that is compared with it."""
+        models = self._models.items()
+        return {name: model["published_as"] for name, model in models if "published_as" in model}
