@@ -8,6 +8,7 @@ from tending.job import check_interpreter
 from tending.plan import Plan, embedded_packages, module_version
 from tending.provenance import code_hash, file_sha256
 from tending.published import COMPARISON, FILE as PUBLISHED_VALUES
+from tending.study_files import TABLES
 
 min_version("9.20")
 check_interpreter(sys.executable)
