@@ -7,6 +7,7 @@ rule spectra:
         paths.log(paths.SPECTRA),
     benchmark:
         paths.benchmark(paths.SPECTRA)
+    priority: 5  # what is fetched is used before more is fetched
     conda:
         "../envs/tending.yaml"
     params:

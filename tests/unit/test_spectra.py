@@ -58,6 +58,21 @@ def test_whole_layer_equals_a_dense_svd_of_the_sum() -> None:
     assert per(ours) == pytest.approx(per(dense), rel=1e-6)
 
 
+@pytest.mark.parametrize(("heads", "value_heads", "d_head"), [(8, 2, 4), (6, 3, 2), (4, 4, 4)])
+def test_shared_values_are_merged_without_changing_the_product(
+    heads: int, value_heads: int, d_head: int
+) -> None:
+    """Grouped-query attention: rank (value heads) d_head, the rest of the d values being zero."""
+    rng, d = np.random.default_rng(3), 20
+    value = np.repeat(rng.standard_normal((value_heads, d_head, d)), heads // value_heads, axis=0)
+    output = rng.standard_normal((heads, d, d_head))
+    found = circuit_spectrum(Attention(value, None, output, None, value_heads=value_heads))
+    dense = np.linalg.svd(np.einsum("hdk,hke->de", output, value), compute_uv=False)
+    assert found.shape == (d,)
+    np.testing.assert_allclose(found, dense, rtol=0, atol=1e-12 * dense[0])
+    assert np.count_nonzero(found) == min(d, value_heads * d_head)
+
+
 @pytest.mark.parametrize("shape", [(30, 30), (20, 50), (50, 20), (1, 7), (7, 1)])
 def test_singular_values_equal_a_dense_svd(shape: tuple[int, int]) -> None:
     matrix = np.random.default_rng(3).normal(size=shape).astype(np.float32)

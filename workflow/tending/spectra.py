@@ -73,12 +73,32 @@ def head_spectra(attention: Attention) -> Spectrum:
 
 
 def circuit_spectrum(attention: Attention) -> Spectrum:
-    """Singular values of the whole layer's W_O W_V, the sum over heads, (d_model,)."""
+    """Singular values of the whole layer's W_O W_V, the sum over heads, (d_model,).
+
+    Where heads share values, the product's rank is below d_model: the values that can differ from
+    0 are those of the product of two triangular factors, as for one head.
+    """
+    w_output, w_value = _whole_maps(attention)
+    d_model, rank = w_output.shape
+    if rank >= d_model:
+        return singular_values(w_output @ w_value)
+    r_output: npt.NDArray[np.float64] = np.asarray(np.linalg.qr(w_output, mode="r"))
+    r_value: npt.NDArray[np.float64] = np.asarray(np.linalg.qr(w_value.T, mode="r"))
+    return np.pad(singular_values(r_output @ r_value.T), (0, d_model - rank))
+
+
+def _whole_maps(attention: Attention) -> tuple[Spectrum, Spectrum]:
+    """W_O (d_model, rank) and W_V (rank, d_model) with rank = value heads x d_head.
+
+    Outputs of heads that share their values are added, which leaves the product as it is.
+    """
     output = np.asarray(attention.output, dtype=np.float64)
     value = np.asarray(attention.value, dtype=np.float64)
     heads, d_model, d_head = output.shape
-    w_output = output.swapaxes(0, 1).reshape(d_model, heads * d_head)
-    return singular_values(w_output @ value.reshape(heads * d_head, -1))
+    distinct = attention.value_heads or heads
+    summed = output.reshape(distinct, heads // distinct, d_model, d_head).sum(axis=1)
+    rows = value[:: heads // distinct].reshape(distinct * d_head, -1)
+    return summed.swapaxes(0, 1).reshape(d_model, -1), rows
 
 
 def singular_values(matrix: npt.NDArray[np.floating]) -> Spectrum:

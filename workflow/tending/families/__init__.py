@@ -41,6 +41,7 @@ class Attention:
 
     value: (heads, d_head, d_model); value_bias: (heads, d_head) or None;
     output: (heads, d_model, d_head); output_bias: (d_model,) or None.
+    value_heads: how many value maps differ, where neighbouring heads share one; None for all.
     What else lies between the two maps: with a clip c, values are cut off at -c and c; then, with
     an rms_eps e, each head's value v is divided by sqrt(mean(v^2) + e).
     """
@@ -49,6 +50,7 @@ class Attention:
     value_bias: Any | None
     output: Any
     output_bias: Any | None
+    value_heads: int | None = None
     clip: float | None = None
     rms_eps: float | None = None
 

@@ -40,6 +40,7 @@ def separate(
         value_bias=None if bias is None else _shared(bias.reshape(value_heads, d_head), heads),
         output=columns(weights[f"{output}.weight"], heads),
         output_bias=weights.get(f"{output}.bias"),
+        value_heads=value_heads,
     )
 
 
