@@ -84,5 +84,9 @@ include: "rules/verify.smk"
 
 onsuccess:
     # A run of single targets may leave the report behind what it shows.
+    if plan.remote_models() and not config["keep_checkpoints"]:
+        from tending import fetching  # not before: it costs every job its imports
+
+        fetching.sweep(plan.study)
     if plan.report_is_current():
         logger.info(f"The report is in {plan.path(paths.REPORT)}")

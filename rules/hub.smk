@@ -37,7 +37,7 @@ rule hub_tokenizer:
         "../envs/tending.yaml"
     params:
         repository=plan.repository,
-        commit=plan.last_commit,
+        digest=plan.tokenizer_digest,
     message:
         "Fetching the tokenizer of {wildcards.model}"
     script:

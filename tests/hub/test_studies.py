@@ -68,8 +68,8 @@ def planned(hub: Hub, name: str, folder: Path) -> dict[str, int]:
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules"]
     command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(STUDIES / name), "--cores", "1"]
-    environment = hub.environment(folder / "home")
-    environment = {**os.environ, **environment, "PYTHONPATH": str(REPOSITORY / "workflow")}
+    own = {"PYTHONPATH": str(REPOSITORY / "workflow"), "HF_HUB_OFFLINE": "0"}
+    environment = {**os.environ, **hub.environment(folder / "home"), **own}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     table = re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)

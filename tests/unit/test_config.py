@@ -13,8 +13,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from tending import config as study
-from tending import selection
+from tending import pins, selection
 from tending.config import ConfigError
+from tending.pins import File, Pins, Revision
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -499,3 +500,51 @@ def test_checking_changes_nothing() -> None:
     before = copy.deepcopy(made)
     study.check(made)
     assert made == before
+
+
+# Models on the hub, from their pin file
+
+
+def hub_study(tmp_path: Path, **changes: Any) -> Config:
+    """A study of a model on the hub, pinned at steps 0, 2, 4 and 9, of which 2 and 4 are alike."""
+    revisions = {
+        step: Revision(f"step{step}", f"{step:040x}", {"model.safetensors": File(1, digest)})
+        for step, digest in ((0, "a"), (2, "b"), (4, "b"), (9, "c"))
+    }
+    model = {"name": "m", "source": "hub", "repository": "org/m"}
+    existing = {step: revision.name for step, revision in revisions.items()}
+    known = {"model_type": "gpt_neox", "max_position_embeddings": 64}
+    pinned = Pins("org/m", pins.naming(model), existing, known, revisions)
+    pins.write({"m": pinned}, tmp_path / "results/small/revisions.json")
+    (tmp_path / "prose").mkdir()
+    corpus = {"source": "text", "path": str(tmp_path / "prose"), "length": 8}
+    return config(lambda c: c.update({"models": [model], "corpus": corpus, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": [0, 2, 4, 9]}, "m: 2 of its steps hold weights that another revision of org/m"),
+        ({"steps": [2, 4], "duplicates": "drop"}, "m: `duplicates: drop` leaves none of its steps"),
+        (
+            {"steps": "all", "duplicates": "drop", "reference": 4},
+            "m: the reference step 4 is one that `duplicates: drop` leaves out: step 2: ",
+        ),
+    ],
+)
+def test_duplicates_that_leave_a_study_without_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: Config, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (found,) = problems(hub_study(tmp_path, **changes))
+    assert found.startswith(f"models: {message}")
+
+
+def test_a_step_that_the_hub_did_not_have_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training may have gone on since the study was resolved."""
+    monkeypatch.chdir(tmp_path)
+    made = hub_study(tmp_path, steps=[0, 9, 12])
+    study.check(made)
+    assert selection.unresolved(made) == ["m"]

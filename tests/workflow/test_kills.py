@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Run, Workplace, contents
+from studies import Run, Workplace, contents
 
 
 def wait_for(

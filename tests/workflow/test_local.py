@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Run, Workplace
 from safetensors.torch import load_file, save_file
+from studies import Run, Workplace
 
 from tending import store
 

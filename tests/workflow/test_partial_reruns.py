@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
-from conftest import FIGURES, RECIPE, Run, Workplace, contents, study
+from studies import FIGURES, RECIPE, Run, Workplace, contents, edit, study
 
 from tending import store, tables
 
@@ -17,12 +16,6 @@ AGGREGATES = Counter(
     ]
 )
 SIMILARITY = "workflow/tending/metrics/similarity"
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text("utf-8")
-    assert text.count(old) >= 1, f"{path} has no {old!r}"
-    path.write_text(text.replace(old, new), "utf-8")
 
 
 def without(jobs: Counter[str], *names: str) -> Counter[str]:

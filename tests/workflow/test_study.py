@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FIGURES, Run, Workplace
+from studies import FIGURES, Run, Workplace
 
 from tending import store, tables
 
@@ -145,7 +145,7 @@ def test_a_study_file_replaces_the_default_one(tmp_path: Path) -> None:
             "unknown similarity metric 'ckaa'; available: cka, cka_debiased",
         ),
         ({"sequence": 12}, "the config: unknown key 'sequence'; known: study, note, corpus"),
-        ({"steps": [0, -2]}, "steps[1]: -2 is less than the minimum of 0"),
+        ({"steps": [0, -2]}, "steps[1]: -2 is not allowed. A step, 0 or more"),
         ({"reference": 3}, "the reference step 3 is not among its steps"),
     ],
 )

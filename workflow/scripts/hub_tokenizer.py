@@ -1,4 +1,4 @@
-"""Fetch the tokenizer of a model on the hub, from the revision of its last step or from main."""
+"""Fetch the tokenizer of a model on the hub."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from tending.checkpoints import hub
 from tending.job import running
 
 
-def main(model: Mapping[str, Any], study: str, commit: str, tokenizer: Path) -> None:
+def main(model: Mapping[str, Any], study: str, digest: str, tokenizer: Path) -> None:
     pinned = hub.resolved(model, study)
     with TemporaryDirectory() as folder:
-        fetched = fetching.tokenizer(pinned, commit, Path(folder))
+        fetched = fetching.tokenizer(pinned, digest, Path(folder))
         with atomic.replacing(tokenizer) as partial:
             shutil.copyfile(fetched, partial)
 
@@ -25,6 +25,6 @@ if __name__ == "__main__":
         main(
             models[snakemake.wildcards.model],
             snakemake.wildcards.study,
-            snakemake.params.commit,
+            snakemake.params.digest,
             Path(snakemake.output.tokenizer),
         )

@@ -142,19 +142,33 @@ def _asked_steps(
     if (step := schedules.descent(wanted)) is not None:
         yield f"steps must ascend, found {step} after a larger one or twice"
         return
-    if existing is not None:
+    if existing is not None and model["source"] != "hub":  # a hub is asked, and may have new ones
         for step in sorted(set(wanted) - set(existing)):
             yield f"step {step} does not exist; {schedules.nearest(step, existing)}"
     yield from _ends(config, model, wanted, existing)
-    if model["source"] == "hub" and config["duplicates"] == "error":
-        mistaken = hub.mistaken(model, config["study"], wanted)
-        if mistaken:
-            yield (
-                f"{len(mistaken)} of its steps hold weights that another revision of "
-                f"{model['repository']} holds too, so they cannot both be right: "
-                f"{audit.described(mistaken)}. Set `duplicates: drop` to leave these steps out, "
-                f"`keep` to measure them all the same, or take them out of `steps`"
-            )
+    if model["source"] == "hub":
+        yield from _duplicates(config, model, wanted)
+
+
+def _duplicates(config: Config, model: Model, wanted: list[int]) -> Iterator[str]:
+    """What the audit's findings leave undone, by the study's policy."""
+    mistaken = hub.mistaken(model, config["study"], wanted)
+    if not mistaken or config["duplicates"] == "keep":
+        return
+    if config["duplicates"] == "error":
+        yield (
+            f"{len(mistaken)} of its steps hold weights that another revision of "
+            f"{model['repository']} holds too, so they cannot both be right: "
+            f"{audit.described(mistaken)}. Set `duplicates: drop` to leave these steps out, "
+            f"`keep` to measure them all the same, or take them out of `steps`"
+        )
+    elif set(wanted) <= set(mistaken):
+        yield f"`duplicates: drop` leaves none of its steps: {audit.described(mistaken)}"
+    elif config["reference"] in mistaken:
+        yield (
+            f"the reference step {config['reference']} is one that `duplicates: drop` leaves out: "
+            f"{audit.described(mistaken)}; choose another"
+        )
 
 
 def _ends(

@@ -3,14 +3,15 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from tending import atomic, hub, inspection, paths
+from tending import atomic, downloads, inspection, paths
+from tending.downloads import Progress
 from tending.hub import HubError
 from tending.inspection import Checkpoint
 from tending.pins import File, Pins, Revision
@@ -19,31 +20,41 @@ from tending.weights import FORMATS
 PINNED = ".pinned.json"  # in a folder of weights: which commit it holds
 GIB = 2**30
 
-Progress = Callable[[int], object]
-
 
 def fetch(repository: str, revision: Revision, folder: Path, progress: Progress) -> list[str]:
     """Bring the config and the weights of a pinned revision into `folder`; names of the files.
 
     A whole folder of the same commit is left as it is. Files grow in a folder beside it, which
     takes the name when all are there and checked, so that what has it is whole; an interrupted
-    download goes on from there. progress(bytes) is called after every file. Raises HubError.
+    download goes on from there. progress(bytes) is called with what arrives. Raises HubError.
     """
-    marker = folder / PINNED
-    if marker.exists() and json.loads(marker.read_text("utf-8"))["commit"] == revision.commit:
-        return sorted(json.loads(marker.read_text("utf-8"))["files"])
+    present = _present(folder, revision.commit)
+    if present:
+        return present
     incoming = folder.with_name(f"{folder.name}.incoming")
     incoming.mkdir(parents=True, exist_ok=True)
     names = _needed(repository, revision, incoming)
     _check_space(repository, revision, incoming, names)
     for name in names:
-        hub.download(repository, revision.commit, name, revision.files[name], incoming / name)
-        progress(revision.files[name].size)
+        expected = revision.files[name]
+        downloads.download(repository, revision.commit, name, expected, incoming / name, progress)
+    for stale in [path for path in incoming.iterdir() if path.name not in names]:
+        stale.unlink()  # of a commit that was fetched here before and is not any more
     described = {"commit": revision.commit, "files": names}
     atomic.write_text(incoming / PINNED, json.dumps(described))
     shutil.rmtree(folder, ignore_errors=True)
     incoming.rename(folder)
     return names
+
+
+def _present(folder: Path, commit: str) -> list[str]:
+    """Names of the files in a whole folder of this commit, or nothing."""
+    marker = folder / PINNED
+    if not marker.exists():
+        return []
+    described = json.loads(marker.read_text("utf-8"))
+    there = all((folder / name).exists() for name in described["files"])  # links may lead nowhere
+    return sorted(described["files"]) if there and described["commit"] == commit else []
 
 
 def _needed(repository: str, revision: Revision, incoming: Path) -> list[str]:
@@ -53,7 +64,7 @@ def _needed(repository: str, revision: Revision, incoming: Path) -> list[str]:
         if single in there:
             return ["config.json", single]
         if index in there:
-            hub.download(repository, revision.commit, index, there[index], incoming / index)
+            downloads.download(repository, revision.commit, index, there[index], incoming / index)
             shards = sorted(
                 set(json.loads((incoming / index).read_text("utf-8"))["weight_map"].values())
             )
@@ -101,21 +112,20 @@ def arrived(
     )
 
 
-def tokenizer(pinned: Pins, commit: str, folder: Path) -> Path:
-    """tokenizer.json of the revision at `commit`, or else of main, brought into `folder`.
+def tokenizer(pinned: Pins, digest: str, folder: Path) -> Path:
+    """The tokenizer.json with this hash, from any pinned revision, brought into `folder`.
 
-    Raises HubError if neither holds one.
+    Raises HubError if none holds it.
     """
-    revisions = [r for r in pinned.revisions.values() if r.commit == commit]
-    for revision in [*revisions, *([pinned.main] if pinned.main else [])]:
-        if "tokenizer.json" in revision.files:
-            file = folder / "tokenizer.json"
-            expected = revision.files[file.name]
-            hub.download(pinned.repository, revision.commit, file.name, expected, file)
+    file = folder / "tokenizer.json"
+    for revision in [*pinned.revisions.values(), *([pinned.main] if pinned.main else [])]:
+        expected = revision.files.get(file.name)
+        if expected and digest == (expected.sha256 or expected.blob):
+            downloads.download(pinned.repository, revision.commit, file.name, expected, file)
             return file
     raise HubError(
-        f"{pinned.repository} has no tokenizer.json at {commit[:10]} or main; name a tokenizer "
-        f"in `corpus.tokenizer`"
+        f"{pinned.repository} has no tokenizer.json, neither at the last step nor on main; name a "
+        f"tokenizer in `corpus.tokenizer`"
     )
 
 
@@ -145,6 +155,21 @@ def weights(record: Checkpoint, study: str, keep: bool = False) -> Iterator[None
             delete(Path(record.folder))
 
 
+def sweep(study: str) -> None:
+    """Delete what a job that was killed after its work left behind, at the end of a run.
+
+    Weights from which something is still to be made stay, and those that another run holds.
+    """
+    for path in sorted(Path(paths.CHECKPOINTS.format(study=study)).glob("*/step*.json")):
+        record = inspection.read(path)
+        folder = Path(record.folder)
+        if not record.repository or not folder.exists():
+            continue
+        with suppress(Timeout), lock(study, record.model, record.step).acquire(blocking=False):
+            if all(product.exists() for product in products(record, study)):
+                delete(folder)
+
+
 def products(record: Checkpoint, study: str) -> list[Path]:
     """The files that are made from a checkpoint's weights."""
     return [
@@ -156,9 +181,10 @@ def products(record: Checkpoint, study: str) -> list[Path]:
 def delete(folder: Path) -> None:
     """Delete a folder of weights, and the model's folder if it was the last one."""
     doomed = folder.with_name(f"{folder.name}.deleted")
+    shutil.rmtree(doomed, ignore_errors=True)  # of a job that was killed here
     if folder.exists():
         folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
-    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+    with suppress(OSError):  # others are in it, perhaps since a moment ago
         folder.parent.rmdir()
     logging.info("%s is no longer needed and deleted", folder)

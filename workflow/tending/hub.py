@@ -6,16 +6,11 @@ planning a study does not pay for it.
 """
 
 import errno
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-
-from tending import provenance
-from tending.pins import File
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -36,12 +31,16 @@ class HubError(ValueError):
     """What the hub could not give, and the remedy."""
 
 
+class CutShortError(OSError):
+    """A download that ended before the last byte, or after it."""
+
+
 def api() -> "HfApi":
     """A client of the hub, that waits for an answer TIMEOUT seconds at most."""
-    from huggingface_hub import HfApi, constants, get_session
+    from huggingface_hub import HfApi, get_session
 
     get_session().timeout = TIMEOUT  # the client itself would wait for ever
-    return HfApi(endpoint=constants.ENDPOINT)
+    return HfApi(endpoint=endpoint())
 
 
 def patiently(call: Callable[[], T], what: str) -> T:
@@ -57,7 +56,6 @@ def patiently(call: Callable[[], T], what: str) -> T:
         retry=retry_if_exception(_passes),
         stop=stop_after_attempt(ATTEMPTS),
         wait=_pause,
-        sleep=time.sleep,
         before_sleep=lambda state: _tell(state, what),
         reraise=True,
     )
@@ -84,8 +82,13 @@ def clear(what: str) -> Iterator[None]:
         raise HubError(f"{what}: {_refusal(error)}") from None
     except httpx2.RequestError as error:
         raise HubError(
-            f"{what}: no answer from {_endpoint()} ({type(error).__name__}); check the network "
+            f"{what}: no answer from {endpoint()} ({type(error).__name__}); check the network "
             f"and HF_ENDPOINT, then run again: what is downloaded is kept"
+        ) from None
+    except CutShortError as error:
+        raise HubError(
+            f"{what}: {error}, even after {ATTEMPTS} attempts; run again later, or from another "
+            f"network"
         ) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -109,13 +112,22 @@ def _refusal(error: Exception) -> str:
     if isinstance(error, errors.GatedRepoError):
         return "gated; accept its terms on its page, then set HF_TOKEN to a token of that account"
     if isinstance(error, errors.RevisionNotFoundError):
-        return "the hub has no such revision; check its name"
+        return (
+            "the hub has no such revision; check its name, or, if the study has pinned it: the "
+            "repository's history was rewritten and these bytes are gone, so take the step out of "
+            "`steps`, or delete it in the pin file to take what its revision holds now"
+        )
     if isinstance(error, errors.EntryNotFoundError):
         return "the hub has no such file in this revision"
     if isinstance(error, errors.RepositoryNotFoundError):
         return "not found, or private; check the name, and set HF_TOKEN if it is private or gated"
     if status in (401, 403):
         return f"the hub refuses access (status {status}); check HF_TOKEN and its permissions"
+    if _wish(error) > LONGEST_WISH:
+        return (
+            f"the hub asks to come back in {_wish(error):.0f} s (status {status}); run again then: "
+            f"what is downloaded is kept"
+        )
     if status == 429:
         return (
             f"the hub still limits the rate after {ATTEMPTS} attempts (status 429); run again "
@@ -159,13 +171,16 @@ def _wish(error: BaseException | None) -> float:
     """Seconds that the server asks to wait, 0 if it does not."""
     from email.utils import parsedate_to_datetime
 
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
     headers = getattr(getattr(error, "response", None), "headers", {})
     value = headers.get("Retry-After", "").strip()
     if value.isdigit():
         return float(value)
     with suppress(TypeError, ValueError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return 0.0
+    limit = parse_ratelimit_headers(headers)  # what the hub itself sends with a 429
+    return float(limit.reset_in_seconds) if limit and limit.remaining == 0 else 0.0
 
 
 def _tell(state: "RetryCallState", what: str) -> None:
@@ -181,91 +196,7 @@ def _offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
-
-
-class CutShortError(OSError):
-    """A download that ended before the last byte."""
-
-
-def download(
-    repository: str,
-    commit: str,
-    name: str,
-    expected: File,
-    target: Path,
-) -> None:
-    """Get one file of a model repository at a commit, checked against what the hub lists of it.
-
-    A file in the local cache of huggingface_hub is linked, not fetched. Otherwise it grows beside
-    `target`, under a name of its content, goes on where an earlier attempt stopped, even one of a
-    killed process, and gets its name when its hash is right. Raises HubError.
-    """
-    what = f"{repository} at {commit[:10]}, {name}"
-    if target.exists() and matches(target, expected):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    cached = _cached(repository, commit, name)
-    if cached is not None and matches(cached, expected):
-        logger.info("%s: from the local cache", what)
-        target.unlink(missing_ok=True)
-        target.symlink_to(cached.resolve())
-        return
-    partial = target.parent / f".{(expected.sha256 or expected.blob)[:16]}.partial"
-    for _ in range(2):  # what grew over several attempts may be wrong; a fresh copy then is not
-        patiently(lambda: _grow(repository, commit, name, expected.size, partial), what)
-        if matches(partial, expected):
-            partial.replace(target)
-            return
-        logger.info("%s: the bytes are not those that the hub lists; once more", what)
-        partial.unlink()
-    raise HubError(
-        f"{what}: the bytes received are not those that the hub lists (sha256 "
-        f"{expected.sha256 or expected.blob}), twice; something between here and the hub changes "
-        f"them: try another network, or run again later"
-    )
-
-
-def _cached(repository: str, commit: str, name: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(repository, name, revision=commit)
-    return Path(found) if isinstance(found, str) else None
-
-
-def _grow(repository: str, commit: str, name: str, size: int, partial: Path) -> None:
-    """Fetch what `partial` lacks of a file of `size` bytes."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    if partial.exists() and partial.stat().st_size > size:
-        partial.unlink()
-    with partial.open("ab") as file:
-        try:
-            http_get(
-                hf_hub_url(repository, name, revision=commit, endpoint=_endpoint()),
-                file,
-                resume_size=file.tell(),
-                headers={**build_hf_headers(), "Accept-Encoding": "identity"},
-                expected_size=size,
-                displayed_filename=name,
-            )
-        except OSError as error:
-            if error.errno is None and "Consistency check failed" in str(error):
-                raise CutShortError(f"{name} ended early") from None
-            raise
-
-
-def matches(path: Path, expected: File) -> bool:
-    """Whether a file has the size and the content hash that the hub lists."""
-    if path.stat().st_size != expected.size:
-        return False
-    if expected.sha256:
-        return provenance.file_sha256(path) == expected.sha256
-    content = path.read_bytes()  # small: large files are in large-file storage
-    named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-    return named.hexdigest() == expected.blob

@@ -27,6 +27,8 @@ def resolve(config: Mapping[str, Any], repository: Path) -> None:
     """
     study = config["study"]
     target = paths.REVISIONS.format(study=study)
+    log = Path(paths.log(paths.REVISIONS).format(study=study))
+    log.unlink(missing_ok=True)  # what it says below is of this run
     with TemporaryDirectory() as folder:
         settings = Path(folder) / "config.json"
         settings.write_text(json.dumps(config), "utf-8")
@@ -36,10 +38,9 @@ def resolve(config: Mapping[str, Any], repository: Path) -> None:
         command += ["--workflow-profile", "none", "--nolock", "--quiet", "all"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        said = _said(Path(paths.log(paths.REVISIONS).format(study=study)))
         raise ConfigError(
             f"the revisions of the study {study!r} cannot be resolved:\n"
-            f"{said or done.stderr or done.stdout}"
+            f"{_said(log) or done.stderr or done.stdout}"
         )
 
 

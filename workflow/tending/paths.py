@@ -24,6 +24,7 @@ HUB_TOKENIZER = STUDY + "/corpus/{model}.tokenizer.json"
 WEIGHTS = STUDY + "/weights/{model}/step{step}"
 WEIGHTS_LOCK = STUDY + "/weights/.locks/{model}.step{step}.lock"
 
+CHECKPOINTS = STUDY + "/checkpoints"
 CHECKPOINT = STUDY + "/checkpoints/{model}/step{step}.json"
 ACTIVATIONS = STUDY + "/activations/{model}/step{step}.h5"
 SPECTRA = STUDY + "/spectra/{model}/step{step}.h5"

@@ -68,11 +68,10 @@ class Plan(StudyFiles):
         """The commit that a revision on the hub is pinned at."""
         return hub.commit(self._models[wildcards.model], int(wildcards.step), self.study)
 
-    def last_commit(self, wildcards: Wildcards) -> str:
-        """The commit of a model's last step."""
-        return hub.commit(
-            self._models[wildcards.model], self._steps[wildcards.model][-1], self.study
-        )
+    def tokenizer_digest(self, wildcards: Wildcards) -> str:
+        """Hash of a model's tokenizer on the hub; a step that is added does not change it."""
+        last = self._steps[wildcards.model][-1]
+        return hub.tokenizer_digest(self._models[wildcards.model], last, self.study)
 
     def audited(self) -> str:
         """The steps that are compared, before any is dropped, by model, as JSON."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tending import found, hub, pins
+from tending import downloads, found, hub, pins
 from tending.checkpoints import hub as source
 from tending.hub import HubError
 from tending.pins import File, Pins, Revision
@@ -44,7 +44,7 @@ def resolve(
     tables = {model["name"]: _table(model) for model in models}
     wanted = {n: expand(asked[n], sorted(table)) for n, table in tables.items()}
     problems = [
-        f"{model['name']}: step {step} does not exist in {model['repository']}; "
+        f"{model['name']}: {_absent(model, step)} does not exist in {model['repository']}; "
         f"{nearest(step, sorted(tables[model['name']]))}"
         for model in models
         for step in wanted[model["name"]]
@@ -58,6 +58,13 @@ def resolve(
         )
         for model in models
     }
+
+
+def _absent(model: Model, step: int) -> str:
+    """A step that is not on the hub, with the name that the config gives to its revision."""
+    naming = model.get("revision")
+    names = {int(key): name for key, name in naming.items()} if isinstance(naming, Mapping) else {}
+    return f"the revision {names[step]!r} of step {step}" if step in names else f"step {step}"
 
 
 def _table(model: Model) -> dict[int, tuple[str, str]]:
@@ -162,7 +169,7 @@ def _config(model: Model, revision: Revision) -> dict[str, Any]:
     repository = model["repository"]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "config.json"
-        hub.download(repository, revision.commit, file.name, revision.files[file.name], file)
+        downloads.download(repository, revision.commit, file.name, revision.files[file.name], file)
         config: dict[str, Any] = json.loads(file.read_text("utf-8"))
     try:
         found.require("tending.families", str(config.get("model_type")), "model family")

@@ -100,6 +100,14 @@ def tokenizer(model: Model, step: int, study: str) -> str:
     return paths.HUB_TOKENIZER.format(study=study, model=model["name"])
 
 
+def tokenizer_digest(model: Model, step: int, study: str) -> str:
+    """Hash of the tokenizer.json of a step, or else of main; nothing if neither has one."""
+    pinned = resolved(model, study)
+    revisions = [pinned.revisions[step], *([pinned.main] if pinned.main else [])]
+    files = [r.files["tokenizer.json"] for r in revisions if "tokenizer.json" in r.files]
+    return next((file.sha256 or file.blob for file in files), "")
+
+
 def context(model: Model, step: int, study: str) -> int:
     """From the pinned config.json."""
     config = resolved(model, study).config
