@@ -499,16 +499,20 @@ CONFIG = {
     "study": "quick",
     "duplicates": "drop",
     "note": "Trained here, in *minutes*.\n\nSecond paragraph with a_trailing_ word.",
-    "corpus": {"sequences": 512},
+    "corpus": {"source": "embedded", "sequences": 512},
     "held_out_loss": {"sequences": 96},
     "reference": "last",
     "similarity": ["cka", "cka_debiased"],
     "stabilisation": {"thresholds": [0.8, 0.9, 0.95], "early": 0.2},
     "extraction": {"position": "last"},
-    "models": [{"name": "neox-d32", "source": "trained"}, {"name": "p_", "source": "hub"}],
+    "models": [
+        {"name": "neox-d32", "source": "trained"},
+        {"name": "p_", "source": "hub", "repository": "org/p_"},
+    ],
 }
 HUB = {
     **CONFIG,
+    "corpus": {"source": "hub", "dataset": "org/rows", "batch": {"step": 9}, "sequences": 512},
     "note": "",
     "reference": 1000,
     "similarity": ["cka"],
@@ -517,7 +521,7 @@ HUB = {
 REPLICATION = {
     **HUB,
     "definitions": ["correct", "published"],
-    "models": [{"name": "p_", "source": "hub", "published_as": "70M"}],
+    "models": [{"name": "p_", "source": "hub", "repository": "org/p", "published_as": "70M"}],
 }
 DEMONSTRATION = "demonstration of the instrument"
 
