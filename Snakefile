@@ -24,19 +24,21 @@ study.check_schema(
 )
 validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
 study.check(config)
-if workflow.is_main_process and selection.unresolved(config):
-    logger.info("Asking the hub for the study's revisions.")
-    hub_run.resolve(config, Path(workflow.basedir))
-    study.check(config)
-plan = Plan(config)
-
-# A limit that `--resources gpu=1` leaves alone; `--resources gpu=1 download=4` changes it.
-workflow.global_resources.setdefault("download", 2)
 
 if workflow.is_main_process and run_lock.take():
     logger.warning(
         "An earlier run was killed; its lock is removed, its finished work is kept."
     )
+
+if workflow.is_main_process and selection.unresolved(config):
+    logger.info("Asking the hub for the study's revisions.")
+    for warning in hub_run.resolve(config, Path(workflow.basedir)):
+        logger.warning(warning)
+    study.check(config)
+plan = Plan(config)
+
+# A limit that `--resources gpu=1` leaves alone; `--resources gpu=1 download=4` changes it.
+workflow.global_resources.setdefault("download", 2)
 
 
 report: "workflow/report/workflow.rst"
@@ -82,11 +84,18 @@ include: "rules/figures.smk"
 include: "rules/verify.smk"
 
 
-onsuccess:
-    # A run of single targets may leave the report behind what it shows.
-    if plan.remote_models() and not config["keep_checkpoints"]:
+onstart:
+    if plan.remote_models() and workflow.is_main_process:
         from tending import fetching  # not before: it costs every job its imports
 
-        fetching.sweep(plan.study)
+        fetching.await_products(plan.study, plan.weight_products(workflow.dag))
+
+
+onsuccess:
+    if plan.remote_models() and not config["keep_checkpoints"]:
+        from tending import fetching
+
+        fetching.sweep(plan.study, plan.remote_checkpoints())
+    # A run of single targets may leave the report behind what it shows.
     if plan.report_is_current():
         logger.info(f"The report is in {plan.path(paths.REPORT)}")

@@ -13,6 +13,7 @@ rule verification:
     params:
         published_as=plan.published_as(),
         references=plan.references(),
+        tokens=plan.other_tokens,
         sequences=lookup(within=config, dpath="corpus/sequences"),
         position=lookup(within=config, dpath="extraction/position"),
         values=file_sha256(PUBLISHED_VALUES),

@@ -445,11 +445,14 @@ def record(here: Hub) -> inspection.Checkpoint:
     return fetching.arrived(MODEL, revision, "m", 1, "s", lambda _: None)
 
 
-def make(record: inspection.Checkpoint, *kinds: str) -> None:
+def make(record: inspection.Checkpoint, *kinds: str, seconds: int = 1) -> None:
+    """Make products; seconds: by how much they are newer than what is there."""
     for kind in kinds:
         product = Path(getattr(paths, kind).format(study="s", model="m", step=1))
         product.parent.mkdir(parents=True, exist_ok=True)
         product.touch()
+        time = product.stat().st_mtime_ns + seconds * 10**9
+        os.utime(product, ns=(time, time))
 
 
 def test_weights_go_when_everything_is_made(here: Hub, record: inspection.Checkpoint) -> None:
@@ -527,15 +530,49 @@ def test_dates_are_understood_as_wishes(here: Hub, waits: list[float]) -> None:
     assert 28 < waits[0] < 30 + LONGEST_PAUSE
 
 
-def test_a_run_sweeps_up_what_a_killed_job_left(here: Hub, record: inspection.Checkpoint) -> None:
-    inspection.write(record, Path(paths.CHECKPOINT.format(study="s", model="m", step=1)))
+def test_weights_wait_for_what_the_run_is_going_to_make_again(
+    here: Hub, record: inspection.Checkpoint
+) -> None:
+    """The products of earlier settings still lie there when the first job ends."""
+    make(record, "SPECTRA", "ACTIVATIONS", seconds=-9)
+    fetching.await_products("s", map(str, fetching.products(record, "s")))
+    with here.untouched():
+        with fetching.weights(record, "s"):
+            make(record, "SPECTRA")
+        assert FOLDER.exists(), "the activations are old"
+        with fetching.weights(record, "s"):
+            make(record, "ACTIVATIONS")
+        assert not FOLDER.exists()
+
+
+def test_weights_do_not_wait_for_what_the_run_does_not_make(
+    here: Hub, record: inspection.Checkpoint
+) -> None:
+    spectra, _ = fetching.products(record, "s")
+    fetching.await_products("s", [str(spectra)])
+    with fetching.weights(record, "s"):
+        make(record, "SPECTRA")
+    assert not FOLDER.exists(), "a run of single targets fills no disk"
+
+
+def test_a_run_sweeps_up_what_was_left(here: Hub, record: inspection.Checkpoint) -> None:
+    planned = {("m", 1)}
+    half = FOLDER.with_name("step1.incoming")
+    half.mkdir()
     make(record, "SPECTRA")
-    fetching.sweep("s")
-    assert FOLDER.exists(), "activations are still to be made"
+    fetching.sweep("s", planned)
+    assert FOLDER.exists() and half.exists(), "activations are still to be made"
     make(record, "ACTIVATIONS")
     with fetching.lock("s", "m", 1):
-        fetching.sweep("s")
+        fetching.sweep("s", planned)
         assert FOLDER.exists(), "somebody is at it"
-    fetching.sweep("s")
-    assert not FOLDER.exists()
-    fetching.sweep("s")
+    fetching.sweep("s", planned)
+    assert not Path("results/s/weights").exists()
+    fetching.sweep("s", planned)
+
+
+def test_a_step_that_left_the_study_leaves_no_weights(
+    here: Hub, record: inspection.Checkpoint
+) -> None:
+    fetching.sweep("s", {("m", 2)})
+    assert not Path("results/s/weights").exists()

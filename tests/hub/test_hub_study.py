@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pandas as pd
@@ -152,8 +153,7 @@ def test_only_what_is_needed_was_asked_for(scene: Scene) -> None:
 
 
 def test_downloaded_weights_are_gone(scene: Scene) -> None:
-    weights = scene.workplace.results / "weights"
-    assert [path.name for path in weights.iterdir()] == [".locks"]
+    assert not (scene.workplace.results / "weights").exists()
 
 
 def test_a_token_is_in_no_file_and_no_output(scene: Scene) -> None:
@@ -208,7 +208,7 @@ def test_steps_that_are_added_are_all_that_is_fetched(
     asked = [request.path for request in scene.hub.requests[before:]]
     assert sorted(asked) == sorted(
         [f"/api/models/org/a/revision/{scene.commits['a'][step]}" for step in (2, 8)]
-        + [f"/api/models/org/{model}/refs" for model in USED]
+        + ["/api/models/org/a/refs", "/api/models/org/a/revision/main"]
     )
     target = [pattern.format(study="tiny", model="a", step=2) for pattern in paths.WEIGHT_PRODUCTS]
     assert workplace.finish(*target).jobs == {"fetch": 1, "activations": 1, "spectra": 1}
@@ -221,15 +221,62 @@ def test_a_stage_that_changed_fetches_again(scene: Scene, copied: Callable[..., 
     spectra = workplace.repository / "workflow/tending/spectra.py"
     spectra.write_text(spectra.read_text("utf-8") + "\nUNUSED = 1\n", "utf-8")
     before = len(scene.hub.requests)
-    target = [pattern.format(study="tiny", model="a", step=0) for pattern in paths.WEIGHT_PRODUCTS]
-    assert workplace.finish(*target).jobs == {"activations": 1, "spectra": 1}
-    asked = {r.path for r in scene.hub.requests[before:] if r.path.startswith("/org")}
-    start = f"/org/a/resolve/{scene.commits['a'][0]}"
-    assert asked == {f"{start}/config.json", f"{start}/model.safetensors"}
-    assert [path.name for path in (workplace.results / "weights").iterdir()] == [".locks"]
+    steps = [("b", step) for step in USED["b"]]
+    target = [
+        pattern.format(study="tiny", model=model, step=step)
+        for model, step in steps
+        for pattern in paths.WEIGHT_PRODUCTS
+    ]
+    assert workplace.finish(*target).jobs == {"activations": 2, "spectra": 2}
+    stored = [r.path for r in scene.hub.requests[before:] if r.path.startswith("/models/")]
+    assert sorted(stored) == sorted(  # once, though two stages are made anew
+        f"/models/org/{model}/{scene.commits[model][step]}/{name}"
+        for model, step in steps
+        for name in scene.large(model, step)
+    )
+    assert not (workplace.results / "weights").exists()
     planned = workplace.planned()
-    assert planned["activations"] == planned["spectra"] == 3
+    assert planned["activations"] == planned["spectra"] == 2
     assert not {"fetch", "corpus", "hub_tokenizer"} & set(planned)
+
+
+def test_a_run_that_is_killed_while_it_asks_the_hub(
+    scene: Scene, copied: Callable[..., Workplace]
+) -> None:
+    """What was pinned before is kept, and the same command goes on."""
+    models = settings(scene.workplace.folder)["models"]
+    models[0]["steps"] = [0, 4, 8]
+    workplace = copied(models=models)
+    before = pins.read(workplace.results / "revisions.json")
+    log = workplace.results / "logs/revisions.log"
+    log.unlink(missing_ok=True)
+    scene.hub.fail("/api/models/org/a/revision/*", Status(503, retry_after=60))
+    process = workplace.start()
+    while "attempt 2" not in (log.read_text("utf-8") if log.exists() else ""):
+        assert process.poll() is None
+        sleep(0.05)
+    process.kill()
+    process.wait()
+    scene.hub.rules.clear()
+    assert pins.read(workplace.results / "revisions.json") == before
+    assert workplace.planned()["fetch"] == 1
+    after = pins.read(workplace.results / "revisions.json")
+    assert set(after["a"].revisions) == {*before["a"].revisions, 8} and after["b"] == before["b"]
+
+
+def test_a_branch_that_has_moved_is_told_to_the_user(
+    scene: Scene, copied: Callable[..., Workplace]
+) -> None:
+    models = settings(scene.workplace.folder)["models"]
+    models[0]["steps"] = [0, 2, 4]
+    workplace = copied(models=models)
+    old = scene.commits["a"][0]
+    new = scene.hub.commit("org/a", {"config.json": b"{}"}, "step0")
+    done = workplace.run("--dry-run")
+    scene.hub.move("org/a", "step0", old)
+    assert done.returncode == 0
+    said = f"a: step0 of org/a was pinned at {old[:10]} and is now at {new[:10]}; the study keeps"
+    assert done.output.count(said) == 1
 
 
 def test_duplicates_are_an_error_before_any_weights(scene: Scene, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from faults import Status
 from server import Hub
 from suites import Suite
 
-from tending import fetching, inspection, pins
+from tending import audit, fetching, inspection, pins
 from tending.hub import HubError
 from tending.pins import Pins
 from tending.resolution import resolve
@@ -202,8 +202,26 @@ def test_a_step_that_is_added_is_all_that_is_asked_for(here: Hub) -> None:
     assert [r.path for r in here.requests[before:]] == [
         f"/api/models/{REPOSITORY}/refs",
         f"/api/models/{REPOSITORY}/revision/{second.revisions[4].commit}",
+        f"/api/models/{REPOSITORY}/revision/main",
     ]
-    assert (second.main, second.config) == (first.main, first.config)
+    assert second.config == first.config
+
+
+def test_a_suite_that_grows_makes_no_duplicate_of_its_old_end(here: Hub) -> None:
+    """main was step 2 when it was pinned, and is step 4 now."""
+    Suite(steps=(0, 1, 2)).publish(here, REPOSITORY)
+    first = resolved([0, 2])
+    Suite(steps=(0, 1, 2, 4)).publish(here, REPOSITORY)
+    second = resolved([0, 2, 4], first)
+    assert not audit.mistaken_steps(audit.listing("m", first, [0, 2], last=2))
+    assert not audit.mistaken_steps(audit.listing("m", second, [0, 2, 4], last=4))
+
+
+def test_a_range_without_steps_says_what_there_is(here: Hub) -> None:
+    Suite(steps=(0, 1, 8)).publish(here, REPOSITORY)
+    message = r"m: `steps` '2..7' names none of those that exist, 0 to 8 \(org/model\)"
+    with pytest.raises(HubError, match=message):
+        resolved("2..7")
 
 
 def test_pins_survive_their_file(here: Hub) -> None:

@@ -20,13 +20,13 @@ def suite(shards: dict[int, tuple[str, ...]], main: tuple[str, ...] = (), last: 
 
 
 def mistaken(pins: Pins) -> list[int]:
-    listed = audit.listing("m", pins, sorted(pins.revisions))
-    return sorted(audit.mistaken_steps(listed, max(pins.existing)))
+    listed = audit.listing("m", pins, sorted(pins.revisions), max(pins.existing))
+    return sorted(audit.mistaken_steps(listed))
 
 
 def test_weights_that_all_differ() -> None:
     pins = suite({0: ("a",), 1: ("b",), 9: ("c",)}, main=("c",))
-    listed = audit.listing("m", pins, [0, 1, 9])
+    listed = audit.listing("m", pins, [0, 1, 9], last=9)
     assert mistaken(pins) == []
     assert [(e.revision, e.same) for e in listed] == [
         ("step0", ()),
@@ -44,7 +44,9 @@ def test_weights_that_all_differ() -> None:
         ({0: ("a",), 1: ("a",), 9: ("c",)}, ("c",), []),  # a learning rate of 0
         ({0: ("a",), 1: ("a",), 2: ("a",)}, (), [0, 1, 2]),
         ({2: ("a",), 4: ("a",), 9: ("c",)}, ("c",), [2, 4]),
-        ({4: ("c",), 9: ("c",)}, ("c",), [4]),  # the last step is believed
+        ({4: ("c",), 9: ("c",)}, ("c",), [4]),  # the last step is believed, as main says so too
+        ({4: ("c",), 9: ("c",)}, ("d",), [4, 9]),  # and not where main says otherwise
+        ({4: ("c",), 9: ("c",)}, (), [4]),
         ({4: ("c",), 5: ("d",)}, ("c",), [4]),  # even if the study does not use it
         ({0: ("c",), 1: ("c",), 9: ("c",)}, ("c",), [0, 1]),
         ({4: ("a", "y"), 9: ("x", "y")}, ("x", "y"), [4]),  # one shard of the final model
@@ -60,12 +62,12 @@ def test_planted_duplicates(
 
 def test_words_and_rows() -> None:
     pins = suite({2: ("a",), 4: ("a",), 9: ("c",)}, main=("c",))
-    listed = audit.listing("m", pins, [2, 4, 9])
-    assert audit.described(audit.mistaken_steps(listed, 9)) == (
+    listed = audit.listing("m", pins, [2, 4, 9], last=9)
+    assert audit.described(audit.mistaken_steps(listed)) == (
         "step 2: model-1-of-1.safetensors is also that of step4; "
         "step 4: model-1-of-1.safetensors is also that of step2"
     )
-    table = audit.table([audit.row("s", entry, "drop", 9) for entry in listed])
+    table = audit.table([audit.row("s", entry, "drop") for entry in listed])
     assert list(table.columns) == list(audit.COLUMNS)
     assert table["step"].tolist()[:3] == [2, 4, 9] and table["step"].isna().tolist()[-1]
     assert table["verdict"].tolist() == [

@@ -22,6 +22,7 @@ def model(**changes: Any) -> dict[str, Any]:
             ["stage1-step1000-tokens3B", "stage2-step1000-tokens9B", "stage1-step5-tokens1B"],
             {1000: "stage1-step1000-tokens3B", 5: "stage1-step5-tokens1B"},
         ),
+        ({"revision": "*{step}"}, ["a12", "a13"], {12: "a12", 13: "a13"}),
         ({"revision": "v1.{step}"}, ["v1.3", "v113"], {3: "v1.3"}),
         (
             {"revision": "ckpt_{index:03d}", "index_steps": "1000..3000 by 1000"},
@@ -49,7 +50,9 @@ def test_two_revisions_of_one_step() -> None:
         ({}, ""),
         ({"revision": "a{step}b*"}, ""),
         ({"revision": "c{index:03d}", "index_steps": [0]}, ""),
-        ({"revision": {0: "a"}}, ""),
+        ({"revision": {0: "a"}, "training_steps": 9}, ""),
+        ({"revision": {0: "a"}}, "does not say where the training ends; give `training_steps`"),
+        ({"revision": "c{index}", "index_steps": "all"}, "`index_steps` must name its steps"),
         ({"revision": {"zero": "a"}}, "`revision` names the revision of step 'zero', not a number"),
         ({"revision": "step"}, "'step' must hold one {step} or {index}"),
         ({"revision": "{step}{step}"}, "must hold one {step} or {index}"),

@@ -180,6 +180,13 @@ def test_a_config_of_another_size_is_refused(folder: Path, changes: dict[str, in
         inspect(folder)
 
 
+def test_a_config_with_fewer_layers_is_refused(folder: Path) -> None:
+    """The model would be measured without its last layer."""
+    configure(folder, num_hidden_layers=2)
+    with pytest.raises(CheckpointError, match=r"hold 6 weights .*no place for, 'layers\.2\."):
+        inspect(folder)
+
+
 def test_a_config_with_more_layers_is_refused(folder: Path) -> None:
     configure(folder, num_hidden_layers=4)
     with pytest.raises(CheckpointError, match=r"weight 'layers\.3\..*' is missing"):

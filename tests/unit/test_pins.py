@@ -1,5 +1,6 @@
 """The pin file, and what it knows of which model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,5 +136,44 @@ def test_a_pin_file_that_comes_with_the_study(
     shipped = Path("studies/m.revisions.json")
     pins.write({"m": pinned(0, 1000)}, shipped)
     mine = {**MODEL, "pins": str(shipped)}
-    assert not hub.unresolved(mine, "s", [0, 1000]) and hub.pin_file(mine, "s") == shipped
-    assert hub.unresolved(MODEL, "s", [0])
+    assert not hub.unresolved(mine, "s", [0, 1000]) and hub.pin_files(mine, "s") == [shipped]
+    assert hub.unresolved(MODEL, "s", [0]) and hub.pin_problem(mine, "s") == ""
+
+
+def test_pin_files_are_joined(study: str) -> None:
+    """The study's own file pins 0 and 1000; what comes with it may pin more, not otherwise."""
+    shipped = Path("m.json")
+    mine = {**MODEL, "pins": str(shipped)}
+    pins.write({"m": pinned(0, 50)}, shipped)
+    assert not hub.unresolved(mine, study, [0, 50, 1000]) and hub.pin_problem(mine, study) == ""
+    assert hub.commit(mine, 50, study) == f"{50:040x}"
+    other = replace(pinned(0, 50), revisions={0: replace(revision(0), commit="e" * 40)})
+    pins.write({"m": other}, shipped)
+    assert hub.pin_problem(mine, study) == (
+        "step 0 is pinned at eeeeeeeeee in m.json and at 0000000000 in "
+        "results/s/revisions.json; delete it in one of them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the pin file m.json does not exist; see `pins`"),
+        ({"other": pinned(0)}, "the pin file m.json does not pin m of org/m"),
+        ({"m": pinned(0, model={**MODEL, "repository": "org/n"})}, "does not pin m of org/m"),
+    ],
+)
+def test_a_pin_file_that_pins_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, Pins] | None, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        pins.write(content, Path("m.json"))
+    assert problem in hub.pin_problem({**MODEL, "pins": "m.json"}, "s")
+
+
+def test_where_a_training_ends(study: str) -> None:
+    """A `revision` that names every step may leave out the last one."""
+    assert hub.last_step(MODEL, study) == 9000
+    named = {**MODEL, "revision": {0: "a", 5: "b"}, "training_steps": 700}
+    assert hub.last_step(named, study) == 700

@@ -22,13 +22,13 @@ def main(
     rows = []
     for model in models:
         pinned = hub.resolved(model, study)
-        last = max(pinned.existing)
-        listed = audit.listing(model["name"], pinned, asked[model["name"]])
-        mistaken = audit.mistaken_steps(listed, last)
+        last = hub.last_step(model, study)
+        listed = audit.listing(model["name"], pinned, asked[model["name"]], last)
+        mistaken = audit.mistaken_steps(listed)
         if mistaken:
             verb = "left out" if policy == "drop" else "kept"
             logging.warning("%s, %s: %s", model["name"], verb, audit.described(mistaken))
-        rows += [audit.row(study, entry, policy, last) for entry in listed]
+        rows += [audit.row(study, entry, policy) for entry in listed]
     tables.write(audit.table(rows), csv, parquet)
 
 

@@ -8,20 +8,22 @@ from typing import Any
 from tending import pins, resolution, selection
 from tending.checkpoints import hub
 from tending.job import progress, running
+from tending.pins import Pins
 
 
 def main(config: Mapping[str, Any], output: Path) -> None:
-    models = [model for model in config["models"] if model["source"] == "hub"]
-    known = {model["name"]: hub.known(model, config["study"]) for model in models}
+    study, lacking = config["study"], selection.unresolved(config)
+    models = [model for model in config["models"] if model["name"] in lacking]
+    known = {model["name"]: hub.known(model, study) for model in models}
     before = {name: found for name, found in known.items() if found is not None}
     asked = {model["name"]: selection.asked(config, model) for model in models}
+
+    def save(name: str, found: Pins) -> None:
+        logging.info("%s: %d of %d pinned", name, len(found.revisions), len(found.existing))
+        pins.write({**pins.read(output), name: found}, output)
+
     with progress(0, "revisions") as advance:
-        resolved = resolution.resolve(models, asked, before, advance)
-    for name, found in resolved.items():
-        logging.info(
-            "%s: %d of %d revisions pinned", name, len(found.revisions), len(found.existing)
-        )
-    pins.write({**pins.read(output), **resolved}, output)
+        resolution.resolve(models, asked, before, advance, save)
 
 
 if __name__ == "__main__":

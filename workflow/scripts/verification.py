@@ -31,6 +31,7 @@ if __name__ == "__main__":
                 snakemake.params.sequences,
                 str(snakemake.params.position),
                 snakemake.params.references,
+                snakemake.params.tokens,
             ),
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),

@@ -27,7 +27,8 @@ class Listed:
     """One weight file of one revision, and which other revisions hold the same bytes.
 
     step is None for the branch main. same: names of the other revisions, by step. expected says
-    why the sameness is no mistake; empty if it is one, or if there is none.
+    why the sameness is no mistake; empty if it is one, or if there is none. believed: of several
+    that are alike by mistake, this is the one whose weights they are.
     """
 
     model: str
@@ -39,18 +40,14 @@ class Listed:
     sha256: str
     same: tuple[str, ...] = ()
     expected: str = ""
-
-    @property
-    def mistaken(self) -> bool:
-        """Whether another revision holds these bytes and should not."""
-        return bool(self.same) and not self.expected
+    believed: bool = False
 
 
-def listing(model: str, pins: Pins, steps: Iterable[int]) -> list[Listed]:
+def listing(model: str, pins: Pins, steps: Iterable[int], last: int) -> list[Listed]:
     """Every weight file of the steps, and of main, with the revisions that hold the same bytes.
 
-    Steps 0 and 1 may be alike, because many trainings begin with a learning rate of 0; main may
-    be the last step that exists. Every other pair should differ.
+    last: the step that the training ended with. Steps 0 and 1 may be alike, because many trainings
+    begin with a learning rate of 0; main may be the last step. Every other pair should differ.
     """
     used: list[tuple[int | None, str]] = [(step, pins.revisions[step].name) for step in steps]
     holders: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
@@ -62,11 +59,12 @@ def listing(model: str, pins: Pins, steps: Iterable[int]) -> list[Listed]:
             holders[digest].append((step, name))
             commit = revision.commit if revision else ""
             found.append(Listed(model, step, name, commit, file, facts.size, digest))
-    last = max(pins.existing, default=-1)
-    return [_compared(entry, holders[entry.sha256], last) for entry in found]
+    return [_compared(entry, holders[entry.sha256], last, pins) for entry in found]
 
 
-def _compared(entry: Listed, holders: list[tuple[int | None, str]], last: int) -> Listed:
+def _compared(
+    entry: Listed, holders: list[tuple[int | None, str]], last: int, pins: Pins
+) -> Listed:
     others = [holder for holder in holders if holder != (entry.step, entry.revision)]
     if not others:
         return entry
@@ -77,19 +75,21 @@ def _compared(entry: Listed, holders: list[tuple[int | None, str]], last: int) -
         expected = "main is the last step"
     elif steps <= {0, 1} and not with_main:
         expected = "the first update of many trainings has learning rate 0"
+    # main is what was released: it says which of several that are alike is the last step's
+    believed = entry.step is None or (entry.step == last and (with_main or pins.main is None))
     same = tuple(dict.fromkeys(name for _, name in others))
-    return replace(entry, same=same, expected=expected)
+    return replace(entry, same=same, expected=expected, believed=believed)
 
 
-def mistaken_steps(listed: Iterable[Listed], last: int) -> dict[int, list[Listed]]:
+def mistaken_steps(listed: Iterable[Listed]) -> dict[int, list[Listed]]:
     """Steps whose weights cannot be trusted, with their entries.
 
     Which of two identical revisions is the right one cannot be told from outside, so both are
-    named; only the last step of all is believed, as it is what main is released as.
+    named; only the last step is believed, where main holds the same weights.
     """
     steps: dict[int, list[Listed]] = defaultdict(list)
     for entry in listed:
-        if entry.mistaken and entry.step is not None and entry.step != last:
+        if entry.step is not None and entry.same and not entry.expected and not entry.believed:
             steps[entry.step].append(entry)
     return dict(steps)
 
@@ -102,14 +102,14 @@ def described(mistaken: Mapping[int, list[Listed]]) -> str:
     )
 
 
-def row(study: str, entry: Listed, policy: str, last: int) -> dict[str, object]:
+def row(study: str, entry: Listed, policy: str) -> dict[str, object]:
     """One row of the audit's table; verdict says what the study makes of it."""
     if not entry.same:
         verdict = "unique"
     elif entry.expected:
         verdict = f"expected: {entry.expected}"
-    elif entry.step is None or entry.step == last:
-        verdict = "duplicate, believed: the last step"
+    elif entry.believed:
+        verdict = "duplicate, believed: main holds it too"
     else:
         verdict = f"duplicate, {'dropped' if policy == 'drop' else 'kept'}"
     return {

@@ -58,7 +58,7 @@ def _mistake(error: ValidationError) -> str:
         unknown = ", ".join(repr(key) for key in cast(Config, error.instance) if key not in known)
         return f"unknown key {unknown}; known: {', '.join(known)}"
     described = " ".join(str(rule.get("description", "")).split())
-    if error.validator == "anyOf":
+    if error.validator in ("anyOf", "contains"):
         return f"{error.instance!r} is not allowed. {described}".rstrip()
     return f"{error.message}. {described}".rstrip()
 
@@ -116,9 +116,11 @@ def _misplaced(
 
 def _steps(config: Config, model: Model) -> Iterator[str]:
     study, kind = config["study"], source(model["source"])
-    if model["source"] == "hub" and (problem := hub.naming_problem(model)):
-        yield problem
-        return
+    if model["source"] == "hub":
+        problem = hub.naming_problem(model) or hub.pin_problem(model, study)
+        if problem:
+            yield problem
+            return
     existing = kind.steps(model, study)
     try:
         wanted = schedules.expand(asked(config, model), existing)
@@ -137,7 +139,9 @@ def _asked_steps(
 ) -> Iterator[str]:
     """Problems of the steps themselves; existing is None before the hub was asked."""
     if not wanted:
-        yield "no steps; give the study or the model `steps`"
+        spec = asked(config, model)
+        named = schedules.nothing_of(spec, existing or []) if spec else "no steps"
+        yield f"{named}; give the study or the model `steps`"
         return
     if (step := schedules.descent(wanted)) is not None:
         yield f"steps must ascend, found {step} after a larger one or twice"
@@ -196,9 +200,12 @@ def _rows(config: Config) -> Iterator[str]:
     enough = "see `corpus.sequences` and `held_out_loss.sequences`"
     if "rows" in corpus and batch:
         yield "`rows` and `batch` both say which rows; remove one"
+        return
     if "rows" in corpus and corpus["source"] == "hub":
         start, stop = parse_rows(corpus["rows"])
-        if stop is not None and stop - start < needed:
+        if stop is not None and stop <= start:
+            yield f"`rows` {corpus['rows']} are none; write the first row, `..`, and the end"
+        elif stop is not None and stop - start < needed:
             yield f"`rows` {corpus['rows']} are fewer than the {needed} of the study; {enough}"
     if "column" in batch and "rows_per_step" in batch:
         yield "batch: `rows_per_step` means nothing where `column` says the step; remove one"
@@ -232,6 +239,26 @@ def _published(config: Config, model: Model) -> Iterator[str]:
             yield f"published_as: the paper's metric {metric} is not in `{key}`; add it"
 
 
+def _tokenizers(config: Config) -> Iterator[str]:
+    """Whether a text would be cut with a tokenizer that some model was not trained with."""
+    corpus, study = config["corpus"], config["study"]
+    if corpus["source"] not in ("text", "hub_text") or corpus.get("tokenizer"):
+        return
+    digests: dict[str, str] = {}
+    for model in config["models"]:
+        found = hub.known(model, study) if model["source"] == "hub" else None
+        pinned = max(found.revisions) if found and found.revisions else None
+        if pinned is not None and (digest := hub.tokenizer_digest(model, pinned, study)):
+            digests.setdefault(digest, model["name"])
+    if len(digests) > 1:
+        one, other = list(digests.values())[:2]
+        yield (
+            f"corpus: {one} and {other} have different tokenizers, and one study probes all its "
+            f"models with the same tokens; make two studies, or, if the vocabularies are the same, "
+            f"name one in `corpus.tokenizer`"
+        )
+
+
 def _corpus(config: Config) -> Iterator[str]:
     corpus = config["corpus"]
     always = {"source", "sequences", "length", "seed"}
@@ -248,6 +275,7 @@ def _corpus(config: Config) -> Iterator[str]:
             "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "
             "`held_out_loss.sequences` to 0"
         )
+    yield from _tokenizers(config)
     trained = [m["name"] for m in config["models"] if m["source"] == "trained"]
     others = [m["name"] for m in config["models"] if m["source"] != "trained"]
     if corpus["source"] == "embedded" and others:

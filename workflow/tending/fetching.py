@@ -3,9 +3,10 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +32,7 @@ def fetch(repository: str, revision: Revision, folder: Path, progress: Progress)
     present = _present(folder, revision.commit)
     if present:
         return present
+    logging.info("fetching %s of %s at %s", revision.name, repository, revision.commit)
     incoming = folder.with_name(f"{folder.name}.incoming")
     incoming.mkdir(parents=True, exist_ok=True)
     names = _needed(repository, revision, incoming)
@@ -130,11 +132,13 @@ def tokenizer(pinned: Pins, digest: str, folder: Path) -> Path:
 
 
 @contextmanager
-def weights(record: Checkpoint, study: str, keep: bool = False) -> Iterator[None]:
+def weights(
+    record: Checkpoint, study: str, keep: bool = False, progress: Progress = lambda _: None
+) -> Iterator[None]:
     """Have a checkpoint's weights in its folder while the block runs.
 
     Weights from elsewhere than the hub are just there. Those of the hub are fetched again if they
-    are gone, and deleted after the block when everything that is made from them exists, unless
+    are gone, and deleted after the block when nothing more is made from them in this run, unless
     `keep` says otherwise. If the block fails they stay, for the next run.
     """
     if not record.repository:
@@ -143,31 +147,57 @@ def weights(record: Checkpoint, study: str, keep: bool = False) -> Iterator[None
     guard = lock(study, record.model, record.step)
     with guard:
         files = {name: File(**fields) for name, fields in record.fetched.items()}
-        fetch(
-            record.repository,
-            Revision(record.revision, record.commit, files),
-            Path(record.folder),
-            lambda _: None,
-        )
+        revision = Revision(record.revision, record.commit, files)
+        fetch(record.repository, revision, Path(record.folder), progress)
     yield
     with guard:
-        if not keep and all(product.exists() for product in products(record, study)):
+        if not keep and all(is_made(product, study) for product in products(record, study)):
             delete(Path(record.folder))
 
 
-def sweep(study: str) -> None:
-    """Delete what a job that was killed after its work left behind, at the end of a run.
+def await_products(study: str, planned: Iterable[str]) -> None:
+    """Note, when a run starts, which products of weights it is going to make.
 
-    Weights from which something is still to be made stay, and those that another run holds.
+    One that is planned counts as made only when it is newer than this note: a product of earlier
+    settings still lies there until its job starts. Without a note, what exists is made.
     """
-    for path in sorted(Path(paths.CHECKPOINTS.format(study=study)).glob("*/step*.json")):
-        record = inspection.read(path)
-        folder = Path(record.folder)
-        if not record.repository or not folder.exists():
+    note = Path(paths.WEIGHTS_AWAITED.format(study=study))
+    atomic.write_text(note, json.dumps(sorted(planned)))
+    _awaited.cache_clear()
+
+
+def is_made(product: Path, study: str) -> bool:
+    """Whether nothing more has to be done for a product of weights in this run."""
+    note = Path(paths.WEIGHTS_AWAITED.format(study=study))
+    if not note.exists():
+        return product.exists()
+    written = note.stat().st_mtime_ns
+    if str(product) not in _awaited(note, written):
+        return True
+    return product.exists() and product.stat().st_mtime_ns > written
+
+
+@cache
+def _awaited(note: Path, written: int) -> frozenset[str]:
+    return frozenset(json.loads(note.read_text("utf-8")))
+
+
+def sweep(study: str, planned: Collection[tuple[str, int]]) -> None:
+    """Delete, at the end of a good run, what killed jobs and dropped steps have left behind.
+
+    planned: model and step of every checkpoint of the study. Weights of these from which something
+    is still to be made stay, half-fetched ones too, and whatever another process holds.
+    """
+    root = Path(paths.WEIGHTS.format(study=study, model="", step="")).parent
+    for folder in sorted(root.glob("*/step*")):
+        model, name = folder.parent.name, folder.name.removeprefix("step").split(".")[0]
+        made = (Path(p.format(study=study, model=model, step=name)) for p in paths.WEIGHT_PRODUCTS)
+        if (model, int(name)) in planned and not all(product.exists() for product in made):
             continue
-        with suppress(Timeout), lock(study, record.model, record.step).acquire(blocking=False):
-            if all(product.exists() for product in products(record, study)):
-                delete(folder)
+        with suppress(Timeout), lock(study, model, int(name)).acquire(blocking=False):
+            delete(folder)
+    if not any(root.glob("*/step*")):
+        shutil.rmtree(root, ignore_errors=True)  # the locks, and the note of what was awaited
 
 
 def products(record: Checkpoint, study: str) -> list[Path]:

@@ -7,6 +7,7 @@ docs/decisions/0004-pins-before-the-plan.md).
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,37 +20,38 @@ from tending import paths
 from tending.config import ConfigError
 
 
-def resolve(config: Mapping[str, Any], repository: Path) -> None:
+def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
     """Make the study's pin file, or complete it, by a run of the rule `revisions`.
 
-    repository: the checkout, which holds rules/revisions.smk. Raises ConfigError with what the
-    hub said if it cannot be done.
+    repository: the checkout, which holds rules/revisions.smk. Returns what the user should know
+    of it: revisions that moved. Raises ConfigError with what the hub said if it cannot be done.
     """
     study = config["study"]
     target = paths.REVISIONS.format(study=study)
     log = Path(paths.log(paths.REVISIONS).format(study=study))
     log.unlink(missing_ok=True)  # what it says below is of this run
+    environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
     with TemporaryDirectory() as folder:
         settings = Path(folder) / "config.json"
         settings.write_text(json.dumps(config), "utf-8")
         command = [sys.executable, "-m", "snakemake", target, "--forcerun", "revisions"]
         command += ["--snakefile", str(repository / "rules/revisions.smk")]
-        command += ["--configfile", str(settings), "--cores", "1"]
-        command += ["--workflow-profile", "none", "--nolock", "--quiet", "all"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        command += ["--configfile", str(settings), "--cores", "1", "--rerun-incomplete"]
+        command += ["--workflow-profile", "none", "--nolock"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ConfigError(
             f"the revisions of the study {study!r} cannot be resolved:\n"
-            f"{_said(log) or done.stderr or done.stdout}"
+            f"{''.join(_said(log, 'ERROR')[:1]) or done.stderr or done.stdout}"
         )
+    return _said(log, "WARNING")
 
 
-def _said(log: Path) -> str:
-    """The error in a job's log, without times, or nothing."""
+def _said(log: Path, level: str) -> list[str]:
+    """What stands in a job's log at one level, a text of one or more lines each, without times."""
     if not log.exists():
-        return ""
-    lines = log.read_text("utf-8").splitlines()
-    starts = [i for i, line in enumerate(lines) if re.match(r"\d\d:\d\d:\d\d ERROR ", line)]
-    if not starts:
-        return ""
-    return "\n".join(lines[starts[0] :]).split("ERROR ", 1)[1]
+        return []
+    # a progress bar may stand on the line before the time
+    pieces = re.split(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR) ", log.read_text("utf-8"))
+    told = zip(pieces[1::2], pieces[2::2], strict=True)
+    return [text.rstrip() for kind, text in told if kind == level]

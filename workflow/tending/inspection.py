@@ -121,7 +121,21 @@ def _check_shapes(
                 f"{folder}: weight {name!r} has shape {weights.shape(name)}, but config.json "
                 f"says {shape}; config and weights are of different models"
             )
+    _check_surplus(folder, weights, kind, expected)
     return [*expected, *_head(weights, kind, config)]
+
+
+def _check_surplus(
+    folder: Path, weights: WeightFiles, kind: Family, expected: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse weights that the config's model has no place for; buffers have other names."""
+    known = {*expected, *(name for name in weights if name.startswith(kind.HEADS))}
+    surplus = sorted(n for n in weights if n.endswith(".weight") and n not in known)
+    if surplus:
+        raise CheckpointError(
+            f"{folder}: the files hold {len(surplus)} weights that config.json has no place for, "
+            f"{surplus[0]!r} first; config and weights are of different models"
+        )
 
 
 def _head(weights: WeightFiles, kind: Family, config: Mapping[str, Any]) -> list[str]:

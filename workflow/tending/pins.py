@@ -7,8 +7,8 @@ revisions; a model that changes either is resolved anew.
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,17 @@ def of(model: Model, path: Path) -> Pins | None:
     if pins and (pins.repository, pins.naming) == (model["repository"], naming(model)):
         return pins
     return None
+
+
+def joined(found: Sequence[Pins]) -> Pins | None:
+    """Several pins of one model as one; the later say what is newer. None if there are none."""
+    if not found:
+        return None
+    return replace(
+        found[-1],
+        existing={step: name for pins in found for step, name in pins.existing.items()},
+        revisions={step: revision for pins in found for step, revision in pins.revisions.items()},
+    )
 
 
 def _fields(pins: Pins) -> dict[str, Any]:

@@ -5,6 +5,7 @@ exactly when something it depends on has changed.
 """
 
 import json
+from typing import Any
 
 from tending import corpus as corpora
 from tending import found, paths, provenance, published, selection
@@ -25,7 +26,7 @@ class Plan(StudyFiles):
     def pin_files(self) -> list[str]:
         """The files that pin the revisions of the models on the hub."""
         remote = [self._models[name] for name in self.remote_models()]
-        return sorted({str(hub.pin_file(model, self.study)) for model in remote})
+        return sorted({str(f) for model in remote for f in hub.pin_files(model, self.study)})
 
     def reference_activations(self, wildcards: Wildcards) -> str:
         """Activations of the step that this model's steps are compared with."""
@@ -47,6 +48,15 @@ class Plan(StudyFiles):
             return [named if named.endswith(".json") else f"{named}/tokenizer.json"]
         model = self.config["models"][0]
         return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
+
+    def weight_products(self, graph: Any) -> list[str]:
+        """What a run is going to make from weights; graph: Snakemake's, of that run."""
+        made = {f for p in paths.WEIGHT_PRODUCTS for f in self.per_checkpoint(p)}
+        return [str(f) for job in graph.needrun_jobs() for f in job.output if str(f) in made]
+
+    def remote_checkpoints(self) -> set[tuple[str, int]]:
+        """Model and step of every checkpoint that is fetched."""
+        return {(model, step) for model in self.remote_models() for step in self.steps(model)}
 
     # What a job is told
 
@@ -155,6 +165,15 @@ class Plan(StudyFiles):
     def references(self) -> dict[str, int]:
         """The step that each model compared with the paper is compared with itself."""
         return {model: self.reference(model) for model in self.published_as()}
+
+    def other_tokens(self, wildcards: Wildcards) -> str:
+        """What the probe is, if it cannot be the paper's; a matrix of one's own may be."""
+        corpus = self.config["corpus"]
+        if corpus["source"] == "hub":
+            ours = corpus["dataset"], corpus.get("batch", {}).get("step")
+            known = ours[0] in published.DATASETS and ours[1] == published.BATCH
+            return "" if known else f"{ours[0]}, {'rows' if ours[1] is None else f'step {ours[1]}'}"
+        return "" if corpus["source"] == "tokens" else f"the source {corpus['source']}"
 
     def metric_codes(self, package: str, names: list[str]) -> list[str]:
         """`metric hash` for every metric, in the config's order."""

@@ -14,6 +14,8 @@ METRICS = {"cka": "cka", "per_weight": "proportional_effective_rank"}  # the pap
 
 # What the paper's activations were compared on; the weights' ranks depend on none of it.
 SEQUENCES, POSITION, REFERENCE = 128, "last", 143000
+BATCH = 142999  # the step whose first sequences they were
+DATASETS = ("pietrolesci/pile-deduped-pythia-preshuffled",)  # that have it under that number
 
 
 @dataclass(frozen=True)

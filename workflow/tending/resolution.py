@@ -3,9 +3,8 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from tending import downloads, found, hub, pins
 from tending.checkpoints import hub as source
 from tending.hub import HubError
 from tending.pins import File, Pins, Revision
-from tending.steps import Spec, expand, nearest
+from tending.steps import Spec, expand, nearest, nothing_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -27,6 +26,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Model = Mapping[str, Any]
 Asked = Mapping[str, Spec]
+Table = dict[int, tuple[str, str]]  # step -> (revision, commit)
 
 
 def resolve(
@@ -34,30 +34,38 @@ def resolve(
     asked: Asked,
     before: Mapping[str, Pins],
     progress: Callable[[], object] = lambda: None,
+    save: Callable[[str, Pins], object] = lambda name, pins: None,
 ) -> dict[str, Pins]:
     """The pins of every model: those of `before` as they are, and the steps that they lack.
 
     asked: the steps of every model, by its name. A step that was pinned stays at its commit; where
-    the revision has moved on the hub since, a warning says so. Raises HubError with one list of
-    everything that does not exist.
+    the revision has moved on the hub since, a warning says so. save(name, pins) is called when a
+    model is done. Raises HubError with one list of everything that does not exist.
     """
     tables = {model["name"]: _table(model) for model in models}
     wanted = {n: expand(asked[n], sorted(table)) for n, table in tables.items()}
-    problems = [
-        f"{model['name']}: {_absent(model, step)} does not exist in {model['repository']}; "
-        f"{nearest(step, sorted(tables[model['name']]))}"
-        for model in models
-        for step in wanted[model["name"]]
-        if step not in tables[model["name"]]
-    ]
+    problems = [p for m in models for p in _missing(m, asked[m["name"]], wanted, tables)]
     if problems:
         raise HubError("\n".join(["steps that are not on the hub:", *problems]))
-    return {
-        model["name"]: _resolved(
-            model, tables[model["name"]], wanted[model["name"]], before.get(model["name"]), progress
-        )
-        for model in models
-    }
+    found = {}
+    for model in models:
+        name = model["name"]
+        found[name] = _resolved(model, tables[name], wanted[name], before.get(name), progress)
+        save(name, found[name])
+    return found
+
+
+def _missing(
+    model: Model, spec: Spec, wanted: Mapping[str, list[int]], tables: Mapping[str, Table]
+) -> Iterator[str]:
+    """Steps of a model that its repository does not have, each with the nearest that it has."""
+    name, existing = model["name"], sorted(tables[model["name"]])
+    if not wanted[name]:
+        yield f"{name}: {nothing_of(spec, existing)} ({model['repository']})"
+    for step in wanted[name]:
+        if step not in tables[name]:
+            absent = f"{_absent(model, step)} does not exist in {model['repository']}"
+            yield f"{name}: {absent}; {nearest(step, existing)}"
 
 
 def _absent(model: Model, step: int) -> str:
@@ -67,7 +75,7 @@ def _absent(model: Model, step: int) -> str:
     return f"the revision {names[step]!r} of step {step}" if step in names else f"step {step}"
 
 
-def _table(model: Model) -> dict[int, tuple[str, str]]:
+def _table(model: Model) -> Table:
     """step -> (revision, commit) for every step that the repository's branches and tags have."""
     repository = model["repository"]
     listed = hub.patiently(lambda: hub.api().list_repo_refs(repository), f"{repository}, its refs")
@@ -83,10 +91,10 @@ def _table(model: Model) -> dict[int, tuple[str, str]]:
         if name in commits or _COMMIT.fullmatch(name)
     }
     if not table:
-        shown = ", ".join(sorted(commits)[:8])
+        shown = ", ".join(sorted(commits)[:8]) + (", ..." if len(commits) > 8 else "")
         raise HubError(
             f"{model['name']}: no revision of {repository} matches "
-            f"{model.get('revision', 'step{step}')!r}; it has {len(commits)}: {shown}, ... (see "
+            f"{model.get('revision', 'step{step}')!r}; it has {len(commits)}: {shown} (see "
             f"`revision` of the model)"
         )
     return table
@@ -94,7 +102,7 @@ def _table(model: Model) -> dict[int, tuple[str, str]]:
 
 def _resolved(
     model: Model,
-    table: dict[int, tuple[str, str]],
+    table: Table,
     steps: list[int],
     before: Pins | None,
     progress: Callable[[], object],
@@ -113,14 +121,13 @@ def _resolved(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         fresh = pool.map(lambda step: _revision(repository, *table[step], progress), missing)
         revisions = {**kept, **dict(zip(missing, fresh, strict=True))}
-    main = before.main if before else None
     return Pins(
         repository=repository,
         naming=pins.naming(model),
         existing={step: name for step, (name, _) in table.items()},
         config=before.config if before else _config(model, revisions[steps[-1]]),
         revisions=revisions,
-        main=main or _main(repository),
+        main=_main(repository),  # anew, as `existing` is: it moves when a suite grows
     )
 
 
@@ -176,9 +183,3 @@ def _config(model: Model, revision: Revision) -> dict[str, Any]:
     except ValueError as error:
         raise HubError(f"{model['name']}: {repository}: {error}") from None
     return config
-
-
-def without(pinned: Pins, steps: Sequence[int]) -> Pins:
-    """The pins without some steps, to resolve these anew."""
-    rest = {step: r for step, r in pinned.revisions.items() if step not in steps}
-    return replace(pinned, revisions=rest)

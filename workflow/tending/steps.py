@@ -59,6 +59,13 @@ def _regular(first: int, last: int, by: int) -> range:
     return range(first, last + 1, by)
 
 
+def nothing_of(spec: Spec, existing: Sequence[int]) -> str:
+    """Why a list of steps is empty, for an error."""
+    if not existing:
+        return f"`steps` {spec!r} names none, because there are none"
+    return f"`steps` {spec!r} names none of those that exist, {existing[0]} to {existing[-1]}"
+
+
 def descent(steps: Sequence[int]) -> int | None:
     """The first step that does not come after the one before it, or None."""
     return next((b for a, b in pairwise(steps) if b <= a), None)

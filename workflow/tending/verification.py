@@ -60,9 +60,12 @@ class Probe:
     sequences: int
     position: str
     references: Mapping[str, int]
+    tokens: str = ""  # what they are, if they are known to be others than the paper's
 
     def departure(self, model: str) -> str:
-        """How it departs from the paper's, or nothing; the tokens themselves are not known."""
+        """How it departs from the paper's, or nothing, as far as the study's config tells."""
+        if self.tokens:
+            return f"CKA on {self.tokens}, not on the batch of step {published.BATCH}"
         ours = self.sequences, self.position, self.references[model]
         paper = published.SEQUENCES, published.POSITION, published.REFERENCE
         if ours == paper:

@@ -19,16 +19,44 @@ REMOTE = True
 _FIELD = re.compile(r"\{(step|index)(?::0(\d+)d)?\}|\*")
 
 
-def pin_file(model: Model, study: str) -> Path:
-    """The file that pins the model: the study's own, or the one that the model names."""
-    own = Path(paths.REVISIONS.format(study=study))
+def own_pins(study: str) -> Path:
+    """The study's own pin file."""
+    return Path(paths.REVISIONS.format(study=study))
+
+
+def pin_files(model: Model, study: str) -> list[Path]:
+    """The files that pin the model: the one that it names and the study's own, if they do."""
     named = [Path(model["pins"])] if model.get("pins") else []
-    return next((path for path in [own, *named] if pins.of(model, path)), own)
+    return [path for path in [*named, own_pins(study)] if pins.of(model, path)]
 
 
 def known(model: Model, study: str) -> Pins | None:
-    """What the study's pin file, or the one that the model names, says of the model."""
-    return pins.of(model, pin_file(model, study))
+    """What the pin files say of the model, together; the study's own says what is newer."""
+    found = [pins.of(model, path) for path in pin_files(model, study)]
+    return pins.joined([one for one in found if one is not None])
+
+
+def pin_problem(model: Model, study: str) -> str:
+    """What is wrong with the pin file that a model names, or nothing."""
+    if not model.get("pins"):
+        return ""
+    path, own = Path(model["pins"]), pins.of(model, own_pins(study))
+    if not path.exists():
+        return f"the pin file {path} does not exist; see `pins`"
+    named = pins.of(model, path)
+    if named is None:
+        return (
+            f"the pin file {path} does not pin {model['name']} of {model['repository']} with this "
+            f"`revision`; name another in `pins`, or leave it out to ask the hub"
+        )
+    other = own.revisions if own else {}
+    for step in sorted(set(named.revisions) & set(other)):
+        if named.revisions[step].commit != other[step].commit:
+            return (
+                f"step {step} is pinned at {named.revisions[step].commit[:10]} in {path} and at "
+                f"{other[step].commit[:10]} in {own_pins(study)}; delete it in one of them"
+            )
+    return ""
 
 
 def resolved(model: Model, study: str) -> Pins:
@@ -61,8 +89,9 @@ def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[audit
     found = known(model, study)
     if found is None:
         return {}
-    listed = audit.listing(model["name"], found, [s for s in asked if s in found.revisions])
-    return audit.mistaken_steps(listed, max(found.existing, default=-1))
+    pinned = [step for step in asked if step in found.revisions]
+    last = last_step(model, study)
+    return audit.mistaken_steps(audit.listing(model["name"], found, pinned, last))
 
 
 def folder(model: Model, step: int, study: str) -> Path:
@@ -83,6 +112,16 @@ def revision(model: Model, step: int, study: str) -> str:
 def commit(model: Model, step: int, study: str) -> str:
     """The commit that the revision was pinned at."""
     return resolved(model, study).revisions[step].commit
+
+
+def last_step(model: Model, study: str) -> int:
+    """The step that the training ended with, as far as the repository's names tell.
+
+    A `revision` that names every step need not name the last one, so `training_steps` says it.
+    """
+    if isinstance(model.get("revision"), str | None):
+        return max(resolved(model, study).existing)
+    return int(model["training_steps"])
 
 
 def total_steps(model: Model, asked: list[int], study: str) -> int:
@@ -144,7 +183,11 @@ def naming_problem(model: Model) -> str:
     naming = model.get("revision", "step{step}")
     if not isinstance(naming, str):
         wrong = [key for key in naming if not str(key).isdigit()]
-        return f"`revision` names the revision of step {wrong[0]!r}, not a number" if wrong else ""
+        if wrong:
+            return f"`revision` names the revision of step {wrong[0]!r}, not a number"
+        if "training_steps" not in model:
+            return "`revision` does not say where the training ends; give `training_steps`"
+        return ""
     fields = [match[1] for match in _FIELD.finditer(naming) if match[1]]
     if len(fields) != 1 or re.search(r"[{}]", _FIELD.sub("", naming)):
         return (
@@ -155,6 +198,10 @@ def naming_problem(model: Model) -> str:
         return "`revision` counts checkpoints by {index}; give the step of each in `index_steps`"
     if fields == ["step"] and model.get("index_steps"):
         return "`index_steps` means nothing without {index} in `revision`"
+    try:
+        _indexed(model)
+    except ValueError:
+        return "`index_steps` must name its steps: numbers, and ranges `A..B by C`"
     return ""
 
 
@@ -168,7 +215,9 @@ def _step_of(name: str, naming: str, indexed: list[int] | None) -> int | None:
     pattern, end, width = "", 0, 0
     for match in _FIELD.finditer(naming):
         pattern += re.escape(naming[end : match.start()])
-        pattern += r"(\d+)" if match[1] else ".*"
+        after_any = naming[: match.start()].endswith("*")  # which must leave it all its digits
+        digits = r"(?<!\d)(\d+)" if after_any else r"(\d+)"
+        pattern += digits if match[1] else ".*"
         width = int(match[2]) if match[1] and match[2] else width
         end = match.end()
     matched = re.fullmatch(pattern + re.escape(naming[end:]), name)

@@ -1,6 +1,7 @@
 """Tokens that every checkpoint of a study is probed with: (sequences, length) int32.
 
-One file per source, found by its name in the config: `embedded`, `hub`, `text`, `tokens`.
+One file per source, found by its name in the config: `embedded`, `hub`, `hub_text`, `text` and
+`tokens`.
 """
 
 import hashlib
