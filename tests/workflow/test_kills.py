@@ -26,15 +26,16 @@ def wait_for(
     raise AssertionError("what was waited for did not happen")
 
 
-def job_process(script: str) -> int | None:
-    """The process of a running job, by the name of its script; the study's own, not another's."""
+def job_process(workplace: Workplace, script: str) -> int | None:
+    """The process of a job that runs in a workplace, by the name of its script."""
+    own = rf"{re.escape(str(workplace.folder))}/.*/tmp\w*\.{script}\.py"
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if len(words) > 1 and re.search(rb"/tmp\w*\." + script.encode() + rb"\.py$", words[1]):
+            if len(words) > 1 and re.fullmatch(own, os.fsdecode(words[1])):
                 return int(entry.name)
     return None
 
@@ -61,8 +62,8 @@ def test_killed_runs_end_as_undisturbed_ones(
 
     run = workplace.start()
     wait_for(run, lambda: any((results / "activations").glob("*/*.h5")))
-    wait_for(run, lambda: job_process("activations"))
-    victim = job_process("activations")
+    wait_for(run, lambda: job_process(workplace, "activations"))
+    victim = job_process(workplace, "activations")
     if victim is not None:
         os.kill(victim, signal.SIGKILL)
     assert run.wait(timeout=300) == (0 if victim is None else 1)
@@ -87,7 +88,7 @@ def test_two_runs_at_once_are_refused(copied: Callable[..., Workplace]) -> None:
     workplace = copied()
     shutil.rmtree(workplace.results / "activations")
     run = workplace.start()
-    wait_for(run, lambda: job_process("activations"))
+    wait_for(run, lambda: job_process(workplace, "activations"))
     second = workplace.run()
     assert second.returncode == 1
     assert "lock" in second.output.lower()
