@@ -300,7 +300,7 @@ def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
     ("key", "name", "known"),
     [
         ("similarity", "ckaa", "unknown similarity metric 'ckaa'; available: cka, cka_debiased"),
-        ("spectrum", "rank", "unknown spectrum metric 'rank'; available: effective_rank, prop"),
+        ("spectrum", "rank", "unknown spectrum metric 'rank'; available: condition_number, eff"),
         ("figures", "plot", "unknown figure 'plot'; available: "),
     ],
 )

@@ -1,6 +1,7 @@
 """Figures, the summary and the captions, on fabricated tables of ordinary and odd studies."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tending import found, summary, tables
+from tending.config import SPECTRUM
 from tending.figures import Options, _select, _style
 from tending.tables import fraction_quantity
 
@@ -90,6 +92,9 @@ ODD = {
     "one model of one layer, no heads, three steps": TINY,
     "biased CKA only, one threshold": replace(FEW, metrics=("cka",), thresholds=(0.9,)),
     "no proportional rank": replace(FEW, rank_metrics=("effective_rank",)),
+    "every metric of singular values": replace(FEW, rank_metrics=tuple(found.names(SPECTRUM))),
+    "norms only": replace(FEW, rank_metrics=("frobenius", "nuclear", "spectral")),
+    "singular matrices": replace(FEW, rank_metrics=("condition_number",)),
     "MLP only, nothing settles": replace(FEW, components=("mlp_out",), reference=False),
     "steps in one decade": replace(TINY, steps=(1100, 1200, 1500)),
     "many steps": replace(
@@ -172,7 +177,9 @@ def _ranks(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
             for quantity in study.rank_metrics:
                 place = {"component": component, "layer": layer, "head": head}
                 row = {"model": model.name, "step": step, "quantity": quantity}
-                scale = 64 if quantity == "effective_rank" else 1
+                scale = 64.0 if quantity == "effective_rank" else 1.0
+                if quantity == "condition_number" and (head is None or layer == 0):
+                    scale = math.inf  # as where heads share values
                 rows.append({**row, **place, "value": value * scale})
     return rows
 
@@ -324,6 +331,17 @@ def test_rank_by_step_pools_heads_and_keeps_them_from_whole_layers(small: Any) -
         (line,) = [x for x in ax.get_lines() if x.get_label() == "neox-d128"]
         medians = own.groupby("step")["value"].median().to_numpy(dtype=float)
         np.testing.assert_allclose(line.get_ydata(), medians)
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"), [("gini", "Gini coefficient"), ("entropy", "Entropy (nats)")]
+)
+def test_a_metric_of_singular_values_is_called_as_its_file_says(metric: str, label: str) -> None:
+    study = replace(FEW, rank_metrics=(metric, "effective_rank"))
+    made = fabricate(study)
+    assert _panels(_draw("rank_by_step", made, study))[0].get_ylabel() == label
+    assert _panels(_draw("rank_against_cka", made, study))[1].get_xlabel() == label
+    assert f"<dd>{label} of the weights" in summary.summary_html(made, study.options)
 
 
 def test_layers_have_one_line_each(small: Any) -> None:

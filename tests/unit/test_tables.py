@@ -1,6 +1,7 @@
 """Tidy tables: nothing lost, nothing invented, and a hand-computed summary."""
 
 import math
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tending import tables
+import tending
+from tending import found, store, tables
+from tending.config import SPECTRUM
 from tending.tables import COLUMNS, TYPES, Where
 
+SCRIPTS = Path(tending.__file__).parents[1] / "scripts"
 PLACE = Where("embedded", "d64", 1000, 16, 0.25)
 CONTRACT = (  # design.md, "Data contracts"
     "study, model, parameters, step, progress, component, layer, head, quantity, definition, "
@@ -301,3 +305,34 @@ def test_quantities_spell_the_threshold_shortly() -> None:
     assert tables.fraction_quantity("cka", 0.9) == "cka_stabilisation_fraction_0.9"
     assert tables.step_quantity("cka", 0.95) == "cka_stabilisation_step_0.95"
     assert tables.share_quantity("cka", 1.0) == "cka_settled_share_1"
+
+
+def test_a_table_of_every_metric_of_singular_values(tmp_path: Path) -> None:
+    """Also of odd matrices: infinite where that is the value, empty where there is none."""
+    spectra = {
+        "attention_ov_heads": np.arange(1.0, 13.0).reshape(2, 2, 3),
+        "mlp_out": np.array([[4.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]),
+    }
+    attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2}
+    store.write_arrays(tmp_path / "s.h5", spectra, attributes)
+    metrics = found.names(SPECTRUM)
+    main = runpy.run_path(str(SCRIPTS / "effective_rank_table.py"))["main"]
+    csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
+    main([tmp_path / "s.h5"], metrics, {"m": 4}, csv, parquet)
+    table = tables.read(parquet)
+    assert len(table) == 6 * len(metrics)
+    assert set(table["quantity"]) == set(metrics)
+    assert rows(table, layer=1, head=1, quantity="nuclear")["value"].tolist() == [33.0]
+    assert rows(table, component="mlp_out", quantity="condition_number")["value"].tolist() == [
+        math.inf,
+        math.inf,
+    ]
+    zeros = rows(table, component="mlp_out", layer=1)
+    empty = {
+        name
+        for name in metrics
+        if math.isnan(found.load(SPECTRUM, name, "spectrum metric").METRIC.of_zeros)
+    }
+    assert set(zeros[zeros["value"].isna()]["quantity"]) == empty
+    again = pd.read_csv(csv)["value"]
+    np.testing.assert_allclose(again, table["value"].to_numpy(float, na_value=np.nan), rtol=1e-15)

@@ -69,7 +69,7 @@ def test_adding_a_spectrum_metric_computes_only_it(copied: Copied) -> None:
     workplace = copied(with_library=True)
     folder = workplace.repository / "workflow/tending/metrics/spectrum"
     text = (folder / "effective_rank.py").read_text("utf-8")
-    (folder / "twice.py").write_text(text.replace("np.exp(-", "2 * np.exp(-"), "utf-8")
+    (folder / "twice.py").write_text(text.replace("np.exp(", "2 * np.exp("), "utf-8")
     names = ["effective_rank", "proportional_effective_rank", "twice"]
     jobs = workplace.configure(spectrum=names).finish().jobs
     unmoved = ("convergence_table", "stabilisation_table", "loss_table")

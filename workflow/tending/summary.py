@@ -165,7 +165,7 @@ def _legend(options: Options) -> str:
         "before and of the first settled ones, between which the truth lies. One that ends at the "
         "reference step says only that the layer had not settled before. "
         "&ldquo;never&rdquo;: half of the layers or more do not settle",
-        "rank": f"{escape(select.rank_label(rank)).lower()} of the weights at the first and the "
+        "rank": f"{escape(select.rank_label(rank))} of the weights at the first and the "
         "last checkpoint: median over heads and layers of the OV circuits, over layers of the MLP "
         "down-projections. The first value of a head is set by its shape; compare a model with "
         "its own start",

@@ -6,7 +6,9 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from tending import found
 from tending.figures import Options
+from tending.metrics import spectrum
 
 COMPONENTS = ("attention_ov", "mlp_out")
 _LABELS = {"attention_ov": "Attention OV", "mlp_out": "MLP output"}
@@ -52,14 +54,14 @@ def components(table: pd.DataFrame, quantities: Iterable[str]) -> list[str]:
     """
     wanted = list(quantities)
     kept = table[table["quantity"].isin(wanted) & table["layer"].notna()]
-    found = {str(c) for c in kept["component"].dropna().unique()}
-    if not found:
+    measured = {str(c) for c in kept["component"].dropna().unique()}
+    if not measured:
         known = ", ".join(sorted(table["quantity"].astype(str).unique())) or "nothing"
         raise ValueError(
             f"nothing to draw: the table holds {known}, but the figure needs "
             f"{' or '.join(wanted)}; check the metrics in the config"
         )
-    return [c for c in COMPONENTS if c in found] + sorted(found.difference(COMPONENTS))
+    return [c for c in COMPONENTS if c in measured] + sorted(measured.difference(COMPONENTS))
 
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
@@ -97,8 +99,8 @@ def metric_label(metric: str) -> str:
 
 
 def rank_label(metric: str) -> str:
-    """A rank metric as a reader calls it."""
-    return metric.replace("_", " ").capitalize()
+    """A metric of singular values as its own file calls it: `gini` is `Gini coefficient`."""
+    return str(found.load(spectrum.__name__, metric, "spectrum metric").METRIC.label)
 
 
 def probe_label(table: pd.DataFrame, options: Options) -> str:

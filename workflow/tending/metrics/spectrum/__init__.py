@@ -1,5 +1,6 @@
 """Metrics of singular values, one file each; the file's name is the metric's name."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,19 @@ class SpectrumMetric:
     """A metric of singular values and what is known about it.
 
     compute: (..., k) singular values -> (...) values; every leading index is one matrix.
+    label: as a reader calls it, with the unit of what has one.
     bounds: closed range of the values; None where it has no end.
     scale_free: multiplying the matrix by a positive number changes nothing.
+    proportional: it multiplies the value by the same number.
+    of_zeros: the value of a matrix of zeros; NaN where it is not defined.
     """
 
     compute: Callable[[Array], Array]
     label: str
     bounds: tuple[float | None, float | None]
     scale_free: bool
+    proportional: bool = False
+    of_zeros: float = math.nan
 
 
 def checked(singular_values: Array) -> npt.NDArray[np.float64]:
@@ -34,3 +40,13 @@ def checked(singular_values: Array) -> npt.NDArray[np.float64]:
         worst = s[~(np.isfinite(s) & (s >= 0))][0]
         raise ValueError(f"singular values must be finite and not negative, found {worst}")
     return s
+
+
+def relative(singular_values: Array) -> npt.NDArray[np.float64]:
+    """Singular values over the largest of their matrix, (..., k); NaN for a matrix of zeros.
+
+    Powers of them neither overflow nor vanish, whatever the scale. Raises as `checked` does.
+    """
+    s = checked(singular_values)
+    largest = s.max(axis=-1, keepdims=True)
+    return np.asarray(np.divide(s, largest, out=np.full_like(s, np.nan), where=largest > 0))

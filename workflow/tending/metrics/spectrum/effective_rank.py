@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, SpectrumMetric, checked
+from tending.metrics.spectrum import Array, SpectrumMetric
+from tending.metrics.spectrum.entropy import entropy
 
 
 def effective_rank(singular_values: Array) -> npt.NDArray[np.float64]:
@@ -13,11 +14,7 @@ def effective_rank(singular_values: Array) -> npt.NDArray[np.float64]:
     NaN for a matrix of zeros, whose spectrum has no distribution.
     Raises ValueError if a value is negative or not finite.
     """
-    s = checked(singular_values)
-    total = s.sum(axis=-1, keepdims=True)
-    p = np.divide(s, total, out=np.full_like(s, np.nan), where=total > 0)
-    log_p = np.log(p, out=np.zeros_like(p), where=p != 0)  # 0 ln 0 = 0 by continuity
-    return np.asarray(np.exp(-(p * log_p).sum(axis=-1)))
+    return np.asarray(np.exp(entropy(singular_values)))
 
 
 METRIC = SpectrumMetric(

@@ -1,0 +1,34 @@
+"""Condition number of a matrix from its singular values."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tending.metrics.spectrum import Array, SpectrumMetric, checked
+
+
+def condition_number(singular_values: Array) -> npt.NDArray[np.float64]:
+    """Largest over smallest of all k singular values (Golub & Van Loan, 2013).
+
+    singular_values: (..., k), in any order, zeros included. Returns (...), in [1, inf]: 1 for k
+    equal values and for a single one, inf if a value is 0, as in a matrix of zeros.
+    Beyond 1/eps of the precision the matrix was stored in (about 1e7 for float32) it is a number
+    of the rounding, and says only that the matrix may as well be singular.
+    Raises ValueError if a value is negative or not finite.
+    """
+    s = checked(singular_values)
+    largest, smallest = s.max(axis=-1), s.min(axis=-1)
+    ratio = np.full(s.shape[:-1], np.inf)
+    with np.errstate(over="ignore"):  # the ratio of the largest and the least number is inf too
+        np.divide(largest, smallest, out=ratio, where=smallest > 0)
+    return ratio
+
+
+METRIC = SpectrumMetric(
+    compute=condition_number,
+    label="Condition number",
+    bounds=(1, None),
+    scale_free=True,
+    of_zeros=math.inf,
+)
