@@ -67,6 +67,27 @@ def test_a_score_that_is_not_defined_is_missing_and_named() -> None:
     ]
 
 
+def test_heads_are_not_compared_by_what_depends_on_coordinates() -> None:
+    """Of a head only the inner products are stored: rotated, it is the same head."""
+    here, there = activations(0, rows=40), activations(1, rows=40)
+    warnings: list[str] = []
+    taken = metrics("rsa_pearson", "pwcca", "procrustes", "mutual_knn")
+    scores = compare(here, there, ["mlp_out", "heads"], taken, warnings.append)
+    for name in taken:
+        assert np.isfinite(scores[name]["mlp_out"]).all()
+    for name in ("rsa_pearson", "pwcca"):
+        assert np.isnan(scores[name]["heads"]).all() and scores[name]["heads"].shape == (3, 2)
+    assert [w.split(":")[0] for w in warnings] == [
+        "rsa_pearson of heads is not defined",
+        "pwcca of heads is not defined",
+    ]
+    turned = activations(0, rows=40)
+    turned.arrays["heads"] = turned.arrays["heads"] @ np.linalg.qr(np.vander(np.arange(4.0)))[0]
+    again = compare(turned, there, ["heads"], taken, warnings.append)
+    for name in taken:
+        np.testing.assert_allclose(again[name]["heads"], scores[name]["heads"], atol=1e-10)
+
+
 def test_other_errors_are_not_taken_for_missing_scores() -> None:
     here, there = activations(0), activations(1)
     there.arrays["mlp_out"][1, 3, 2] = np.nan

@@ -299,7 +299,11 @@ def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
 @pytest.mark.parametrize(
     ("key", "name", "known"),
     [
-        ("similarity", "ckaa", "unknown similarity metric 'ckaa'; available: cka, cka_debiased"),
+        (
+            "similarity",
+            "ckaa",
+            "unknown similarity metric 'ckaa'; available: angular_cka, cka, cka_debiased",
+        ),
         ("spectrum", "rank", "unknown spectrum metric 'rank'; available: condition_number, eff"),
         ("figures", "plot", "unknown figure 'plot'; available: "),
     ],

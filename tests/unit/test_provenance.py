@@ -139,7 +139,7 @@ def test_an_import_inside_a_function_is_followed(copy: Path) -> None:
 
 def test_a_metric_does_not_depend_on_another(copy: Path) -> None:
     before = hash_of(*CKA_HASH)
-    edit(copy / "metrics/similarity/cka_debiased.py", "least=4", "least=5")
+    edit(copy / "metrics/similarity/cka_debiased.py", "least=4)", "least=5)")
     assert hash_of(*CKA_HASH) == before
 
 

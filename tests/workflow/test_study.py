@@ -142,7 +142,7 @@ def test_a_study_file_replaces_the_default_one(tmp_path: Path) -> None:
         ({"steps": [0, 2, 5]}, "step 5 does not exist; the nearest that do are 2, 3, 4, 6"),
         (
             {"similarity": ["ckaa"]},
-            "unknown similarity metric 'ckaa'; available: cka, cka_debiased",
+            "unknown similarity metric 'ckaa'; available: angular_cka, cka, cka_debiased",
         ),
         ({"sequence": 12}, "the config: unknown key 'sequence'; known: study, note, corpus"),
         ({"steps": [0, -2]}, "steps[1]: -2 is not allowed. A step, 0 or more"),

@@ -94,8 +94,9 @@ def component_label(component: str) -> str:
 def metric_label(metric: str) -> str:
     """A similarity metric as a reader calls it: `cka_debiased` is `CKA (debiased)`."""
     first, *rest = metric.split("_")
-    name = first.upper() if len(first) <= 5 else first.capitalize()
-    return f"{name} ({' '.join(rest)})" if rest else name
+    if len(first) > 5:
+        return metric.replace("_", " ").capitalize()
+    return f"{first.upper()} ({' '.join(rest)})" if rest else first.upper()
 
 
 def rank_label(metric: str) -> str:

@@ -23,6 +23,7 @@ class Similarity:
     bounds: closed range of the values; None where it has no end.
     invariant_to: changes of either side that leave the value as it is, among `rotation`,
     `scaling` and `translation`.
+    least: fewest sequences that it takes; with fewer, compare raises ValueError.
     """
 
     compare: Callable[[Array, Array], float]
@@ -30,6 +31,15 @@ class Similarity:
     bounds: tuple[float | None, float | None]
     invariant_to: frozenset[str]
     symmetric: bool = True
+    least: int = 2
+
+    @property
+    def any_coordinates(self) -> bool:
+        """Whether it needs no more than the inner products of sequences, as are stored of heads.
+
+        A metric that is invariant to rotation must also not change with columns of zeros.
+        """
+        return "rotation" in self.invariant_to
 
 
 def centred(x: Array) -> Matrix:

@@ -55,4 +55,5 @@ METRIC = Similarity(
     label="Debiased linear CKA",
     bounds=(None, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    least=4,
 )

@@ -1,0 +1,35 @@
+"""The angle of linear CKA, as a similarity."""
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Matrix, Similarity, paired
+from tending.metrics.similarity._geometry import angular, unit
+
+
+def angular_cka(x: Array, y: Array) -> float:
+    """1 - 2 arccos(linear CKA) / pi (Williams et al., 2021, of whose metric it is 1 minus).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1]; the angle
+    obeys the triangle inequality, which CKA does not. As far above 0 as `cka` for few sequences.
+    Raises ValueError if the row counts differ, there are fewer than 2, or a representation is
+    constant or not finite.
+    """
+    x, y = paired(x, y, least=2)
+    x, y = _fewer_rows(unit(x), unit(y))
+    return angular(x @ x.T, y @ y.T)
+
+
+def _fewer_rows(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+    """Both sides in at most d_x + d_y rows, with the same X' X, X' Y and Y' Y."""
+    if x.shape[0] <= x.shape[1] + y.shape[1]:
+        return x, y
+    both = np.asarray(np.linalg.qr(np.hstack([x, y]), mode="r"))
+    return both[:, : x.shape[1]], both[:, x.shape[1] :]
+
+
+METRIC = Similarity(
+    compare=angular_cka,
+    label="Angular CKA",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling", "translation"}),
+)

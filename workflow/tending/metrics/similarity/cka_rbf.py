@@ -1,0 +1,43 @@
+"""CKA with a Gaussian kernel, which weighs near sequences more than far ones."""
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Matrix, Similarity, UndefinedSimilarityError, paired
+from tending.metrics.similarity._geometry import squared_distances, unit
+
+ROUNDING = 1e-12  # of the largest squared distance; what is nearer is alike
+
+
+def rbf_cka(x: Array, y: Array) -> float:
+    """CKA of the kernels exp(-|x_i - x_j|^2 / (2 sigma^2)) (Kornblith et al., 2019).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1], and far above
+    0 for unrelated representations when sequences are not many more than d. Raises ValueError if
+    the row counts differ, there are fewer than 2, or a representation is constant, not finite or
+    the same in most pairs of sequences, which leaves no bandwidth.
+    """
+    x, y = paired(x, y, least=2)
+    return float(np.vdot(unit(_centred_kernel(x)), unit(_centred_kernel(y))))
+
+
+def _centred_kernel(x: Matrix) -> Matrix:
+    """H K H of centred x, (n, n).
+
+    ASSUME: sigma^2 is the median squared distance of two different sequences, one sigma a side.
+    """
+    squares = squared_distances(unit(x))
+    pairs = squares[np.triu_indices(len(squares), k=1)]
+    bandwidth = np.median(pairs)
+    if bandwidth <= ROUNDING * pairs.max():
+        raise UndefinedSimilarityError("most pairs of sequences are alike: the bandwidth is 0")
+    kernel = np.exp(squares / (-2 * bandwidth))
+    rows = kernel.mean(axis=0)
+    return np.asarray(kernel - rows[:, None] - rows[None, :] + rows.mean())
+
+
+METRIC = Similarity(
+    compare=rbf_cka,
+    label="RBF CKA",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling", "translation"}),
+)

@@ -1,0 +1,26 @@
+"""Jaccard index of the nearest neighbours in two representations."""
+
+from tending.metrics.similarity import Array, Similarity
+from tending.metrics.similarity._neighbours import LEAST, K, shared
+
+
+def jaccard_knn(x: Array, y: Array) -> float:
+    """Mean of common over all of the 10 nearest neighbours by cosine (Schumacher et al., 2021).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Not centred. In [0, 1];
+    about 10 / (2 n - 12) for unrelated representations, and never above `mutual_knn`. Sequences
+    that tie for the last places share them. Raises ValueError if the row counts differ, there are
+    fewer than 12, or a representation is constant, not finite, has a sequence of zeros or
+    sequences that all point the same way.
+    """
+    common = shared(x, y)
+    return float((common / (2 * K - common)).mean())
+
+
+METRIC = Similarity(
+    compare=jaccard_knn,
+    label="Jaccard k-NN (k = 10)",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling"}),
+    least=LEAST,
+)

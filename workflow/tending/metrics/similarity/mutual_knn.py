@@ -1,0 +1,25 @@
+"""Share of nearest neighbours that two representations agree on."""
+
+from tending.metrics.similarity import Array, Similarity
+from tending.metrics.similarity._neighbours import LEAST, K, shared
+
+
+def mutual_knn(x: Array, y: Array) -> float:
+    """Mean share of the 10 nearest neighbours by cosine that are common (Huh et al., 2024).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Neither centred nor
+    clamped; their code clamps outliers, which depends on coordinates. In [0, 1]; 10 / (n - 1)
+    for unrelated representations. Sequences that tie for the last places share them.
+    Raises ValueError if the row counts differ, there are fewer than 12, or a representation is
+    constant, not finite, has a sequence of zeros or sequences that all point the same way.
+    """
+    return float(shared(x, y).mean() / K)
+
+
+METRIC = Similarity(
+    compare=mutual_knn,
+    label="Mutual k-NN (k = 10)",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling"}),
+    least=LEAST,
+)

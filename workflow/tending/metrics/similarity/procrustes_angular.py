@@ -1,0 +1,33 @@
+"""The angle between two representations after the best rotation, as a similarity."""
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Matrix, Similarity, paired
+from tending.metrics.similarity._geometry import angular, compact, unit
+
+
+def angular_procrustes(x: Array, y: Array) -> float:
+    """1 - 2 arccos(`procrustes`) / pi (Williams et al., 2021, of whose metric it is 1 minus).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1]; the angle
+    obeys the triangle inequality. Raises ValueError if the row counts differ, there are fewer
+    than 2, or a representation is constant or not finite.
+    """
+    x, y = paired(x, y, least=2)
+    x, y = _equally_wide(compact(unit(x)), compact(unit(y)))
+    u, _, v = np.linalg.svd(y.T @ x)
+    return angular(x, y @ (u @ v))
+
+
+def _equally_wide(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+    """The narrower side filled up with columns of zeros."""
+    missing = x.shape[1] - y.shape[1]
+    return np.pad(x, ((0, 0), (0, max(-missing, 0)))), np.pad(y, ((0, 0), (0, max(missing, 0))))
+
+
+METRIC = Similarity(
+    compare=angular_procrustes,
+    label="Angular Procrustes",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling", "translation"}),
+)

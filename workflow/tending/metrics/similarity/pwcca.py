@@ -1,0 +1,36 @@
+"""Canonical correlations weighted by how much of a representation they account for."""
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Similarity, paired
+from tending.metrics.similarity._geometry import directions, require_room
+
+
+def pwcca(x: Array, y: Array) -> float:
+    """Projection-weighted mean canonical correlation (Morcos et al., 2018).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Canonical variate h_i of
+    the weighing side weighs sum_j |<h_i, column j>|, columns centred; the side of lower rank
+    weighs, x if they are equal. In [0, 1]. The absolute values make it depend on coordinates.
+    Where correlations tie below 1, so do the variates, and the value is one of many. Raises
+    ValueError if the row counts differ, there are fewer than 3, or a representation is constant or
+    not finite, or if the ranks add up to n or more: then correlations are 1, and tie, for any pair.
+    """
+    x, y = paired(x, y, least=3)
+    (u, _), (v, _) = directions(x), directions(y)
+    require_room(u, v)
+    if v.shape[1] < u.shape[1]:
+        x, u, v = y, v, u
+    left, correlations, _ = np.linalg.svd(u.T @ v, full_matrices=False)
+    weights = np.abs((u @ left).T @ x).sum(axis=1)
+    return float(weights @ correlations / weights.sum())
+
+
+METRIC = Similarity(
+    compare=pwcca,
+    label="PWCCA",
+    bounds=(0, 1),
+    invariant_to=frozenset({"scaling", "translation"}),
+    symmetric=False,
+    least=3,
+)

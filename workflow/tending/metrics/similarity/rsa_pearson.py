@@ -1,0 +1,26 @@
+"""Representational similarity analysis: do the same pairs of sequences differ?"""
+
+from tending.metrics.similarity import Array, Similarity
+from tending.metrics.similarity._dissimilarities import LEAST, dissimilarities, pearson
+
+
+def rsa_pearson(x: Array, y: Array) -> float:
+    """Pearson correlation of both sides' dissimilarities (Kriegeskorte et al., 2008).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. The dissimilarity of two
+    sequences is 1 - the Pearson correlation of their rows over columns, each pair once. In
+    [-1, 1], and 0 on average for unrelated representations. The mean over columns makes it depend
+    on coordinates. Raises ValueError if the row counts differ, there are fewer than 3, or a
+    representation is constant, not finite, has a sequence with the same activation in all columns
+    (d = 1 has no other) or pairs that are all equally dissimilar.
+    """
+    return pearson(*dissimilarities(x, y))
+
+
+METRIC = Similarity(
+    compare=rsa_pearson,
+    label="RSA (Pearson)",
+    bounds=(-1, 1),
+    invariant_to=frozenset({"scaling"}),
+    least=LEAST,
+)

@@ -1,0 +1,40 @@
+"""Canonical correlations of the directions that carry 99 % of the variance."""
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Matrix, Similarity, paired
+from tending.metrics.similarity._geometry import directions, require_room
+
+KEPT = 0.99  # of the variance, the sum of squared singular values
+SLACK = 1e-12  # of the variance: equal values must not be counted one more by rounding
+
+
+def svcca(x: Array, y: Array) -> float:
+    """Mean canonical correlation of the leading principal components (Raghu et al., 2017).
+
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. The mean is over the
+    smaller number of components kept, k_x or k_y. In [0, 1]; far above 0 for unrelated
+    representations unless n is well above k_x + k_y. Raises ValueError if the row counts differ,
+    there are fewer than 3, or a representation is constant or not finite, or if k_x + k_y is n or
+    more: then correlations are 1 whatever the pair.
+    """
+    x, y = paired(x, y, least=3)
+    u, v = _leading(x), _leading(y)
+    require_room(u, v)
+    return float(np.linalg.svd(u.T @ v, compute_uv=False).mean())
+
+
+def _leading(x: Matrix) -> Matrix:
+    """Directions (n, k) of the fewest principal components that have KEPT of the variance."""
+    u, s = directions(x)
+    share = np.cumsum(s**2) / np.sum(s**2)
+    return u[:, : 1 + int(np.searchsorted(share, KEPT - SLACK))]
+
+
+METRIC = Similarity(
+    compare=svcca,
+    label="SVCCA",
+    bounds=(0, 1),
+    invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    least=3,
+)
