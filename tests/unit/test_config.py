@@ -302,7 +302,7 @@ def test_the_reference_is_the_largest_step_or_the_named_one() -> None:
         (
             "similarity",
             "ckaa",
-            "unknown similarity metric 'ckaa'; available: angular_cka, cka, cka_debiased",
+            "unknown similarity metric 'ckaa'; available: angular_cka, cka",
         ),
         ("spectrum", "rank", "unknown spectrum metric 'rank'; available: condition_number, eff"),
         ("figures", "plot", "unknown figure 'plot'; available: "),
