@@ -16,6 +16,26 @@ class UndefinedSimilarityError(ValueError):
 
 
 @dataclass(frozen=True)
+class Influence:
+    """How far every row moves a score: the sum of squares is the score's variance.
+
+    values: (n,) jackknife deviations, about (score - score without row i). excess: what that sum
+    counts too often, because a pair of rows shows up in the deviations of both.
+    """
+
+    values: Matrix
+    excess: float = 0.0
+
+
+@dataclass(frozen=True)
+class Null:
+    """Mean and 95 % quantile of a score after permuting the rows of one side."""
+
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Similarity:
     """A similarity of two representations and the laws it obeys.
 
@@ -24,6 +44,8 @@ class Similarity:
     invariant_to: changes of either side that leave the value as it is, among `rotation`,
     `scaling` and `translation`.
     least: fewest sequences that it takes; with fewer, compare raises ValueError.
+    influence: (x, y) -> score and influence of the rows; None: groups of rows are left out.
+    null: (x, y) -> the score of permuted rows; None: some permutations are computed.
     """
 
     compare: Callable[[Array, Array], float]
@@ -32,6 +54,8 @@ class Similarity:
     invariant_to: frozenset[str]
     symmetric: bool = True
     least: int = 2
+    influence: Callable[[Array, Array], tuple[float, Influence]] | None = None
+    null: Callable[[Array, Array], Null] | None = None
 
     @property
     def any_coordinates(self) -> bool:
