@@ -1,0 +1,74 @@
+"""`python -m tending metrics` and `python -m tending components`: what a config can name."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from tending import found
+
+KINDS = {
+    "similarity": "two checkpoints' activations",
+    "spectrum": "singular values",
+}
+LAWS = ("rotation", "scaling", "translation")
+HEADER = ("name", "what it is", "range", "does not change with")
+
+Row = tuple[str, ...]
+
+
+def metrics() -> Iterator[str]:
+    """Lines that list every metric, by kind."""
+    for kind, of in KINDS.items():
+        package = f"tending.metrics.{kind}"
+        loaded = {n: found.load(package, n, "metric").METRIC for n in found.names(package)}
+        rows = [(name, m.label, interval(m.bounds), laws(m)) for name, m in loaded.items()]
+        yield f"{kind}: metrics of {of}"
+        yield from aligned([HEADER, *rows])
+        yield ""
+    yield "Formulas, costs, sources and when to use which: docs/metrics.md"
+
+
+def components() -> Iterator[str]:
+    """Lines that list every component and what is measured of it."""
+    package = "tending.components"
+    rows = []
+    for name in found.names(package):
+        told = {c: found.constant(f"{package}.{name}", c) for c in ("WEIGHTS", "ACTIVATIONS")}
+        measured = " and ".join(kind.lower() for kind, there in told.items() if there)
+        rows.append((name, measured, str(found.constant(f"{package}.{name}", "DESCRIPTION"))))
+    yield from aligned([("name", "measured", "what it is"), *rows])
+
+
+def interval(bounds: tuple[float | None, float | None]) -> str:
+    """A closed range as a reader writes it."""
+    low, high = bounds
+    if low is None:
+        return "any" if high is None else f"<= {high:g}"
+    return f">= {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def laws(metric: Any) -> str:
+    """What leaves a metric's value as it is."""
+    if hasattr(metric, "invariant_to"):
+        return ", ".join(law for law in LAWS if law in metric.invariant_to) or "-"
+    return "scaling" if metric.scale_free else "-"
+
+
+def aligned(rows: list[Row]) -> Iterator[str]:
+    """Rows as lines with columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  " + "  ".join(cells).rstrip()
+
+
+def main() -> None:
+    """Print the list that is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tending", description=__doc__)
+    parser.add_argument("list", choices=["metrics", "components"], help="what to list")
+    asked = parser.parse_args().list
+    print("\n".join(metrics() if asked == "metrics" else components()))
+
+
+if __name__ == "__main__":
+    main()
