@@ -2,17 +2,27 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
+from scipy import special
 
-from tending.metrics.similarity import Array, Influence, Matrix, Null, Similarity
+from tending.metrics.similarity import (
+    Array,
+    Matrix,
+    Null,
+    Rows,
+    Similarity,
+    UndefinedSimilarityError,
+)
 
-DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
 NORMAL_95 = 1.959963984540054
+DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
+BLOCK = 1024  # sequences, of which 8 blocks of weights are kept at hand
 GROUPS = 6  # of sequences, left out one by one where a metric has no influence of its own
-STUDENT_95 = 2.570581835636314  # of GROUPS - 1 degrees of freedom
-PERMUTATIONS = 39  # the largest but one is the 95 % quantile
+PERMUTATIONS = 39  # the largest but one, 38 of 39 + 1, is the 95 % quantile
+PERFECT = 1e-12  # what is nearer to 1 differs from it by rounding
+UNKNOWN = Null(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,7 @@ class Estimate:
     error: standard error; low, high: 95 % interval. draws: (DRAWS,) the score in resamples, of the
     same sequences at every step, so that trajectories are resampled as a whole. null_mean,
     null_high: mean and 95 % quantile of the score after permuting the sequences of one side.
+    What is not defined, because the score is not in parts of the sequences, is NaN.
     """
 
     value: float
@@ -33,38 +44,119 @@ class Estimate:
     null_high: float
 
 
-def estimate(metric: Similarity, x: Array, y: Array, rows_per_sequence: int = 1) -> Estimate:
+@dataclass(frozen=True)
+class _Sampled:
+    """A score, its deviations by sequence, (sequences,), its variance and that one's freedom."""
+
+    value: float
+    deviations: Matrix
+    variance: float
+    freedom: int
+    null: Null | None = None
+
+
+def estimate(
+    metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int = 1
+) -> Estimate:
     """The score of x, (n, d_x), and y, (n, d_y), and its error over the sequences of the rows.
 
-    rows_per_sequence: neighbouring rows that belong to one sequence and are resampled together.
-    Raises as metric.compare does.
+    rows_per_sequence: neighbouring rows that belong to one sequence and are resampled, and
+    permuted, together. `Rows` are for a metric that streams; of theirs, with several rows per
+    sequence, the null is NaN. Raises as metric.compare does.
     """
-    value, influence = metric.influence(x, y) if metric.influence else _left_out(metric, x, y)
-    clusters = influence.values.reshape(-1, rows_per_sequence).sum(axis=1)
-    error = math.sqrt(float(clusters @ clusters))
-    null = metric.null(x, y) if metric.null else _permuted(metric, x, y)
-    draws = value + multipliers(clusters.size) @ clusters
-    low, high = value - NORMAL_95 * error, value + NORMAL_95 * error
-    return Estimate(value, error, low, high, draws, null.mean, null.high)
+    if metric.influence is not None:
+        sampled = _by_influence(metric, x, y, rows_per_sequence)
+    else:
+        sampled = _left_out(metric, np.asarray(x), np.asarray(y), rows_per_sequence)
+    null = sampled.null
+    if null is None:
+        null = _permuted(metric, x, y, rows_per_sequence)
+    if metric.bounds[1] == 1 and 1 - sampled.value <= PERFECT:
+        return Estimate(1.0, 0.0, 1.0, 1.0, np.ones(DRAWS), null.mean, null.high)
+    low, high, draws = _spread(metric, sampled)
+    error = math.sqrt(sampled.variance)
+    return Estimate(sampled.value, error, low, high, draws, null.mean, null.high)
 
 
-@cache
-def multipliers(n: int) -> Matrix:
-    """Random weights of n sequences in every resample, (DRAWS, n), of mean 0 and variance 1."""
-    return np.random.default_rng(n).standard_normal((DRAWS, n))
+def resampled(deviations: Matrix) -> Matrix:
+    """Sums of the deviations, (n,), with random weights of mean 0 and variance 1, (DRAWS,).
+
+    The weights depend on n alone. They are made a block of sequences at a time: there may be many.
+    """
+    n = deviations.size
+    starts = range(0, n, BLOCK)
+    parts = [_weights(n, i)[:, : n - i] @ deviations[i : i + BLOCK] for i in starts]
+    return np.asarray(np.sum(parts, axis=0))
 
 
-def _left_out(metric: Similarity, x: Array, y: Array) -> tuple[float, Influence]:
-    """Deviations from leaving out one of GROUPS random groups of rows at a time."""
-    n = x.shape[0]
-    group = np.random.default_rng(n).permutation(np.arange(n) % GROUPS)
-    scores = np.array([metric.compare(x[group != g], y[group != g]) for g in range(GROUPS)])
-    deviations = (scores.mean() - scores) * math.sqrt((GROUPS - 1) / GROUPS)
-    sizes = np.bincount(group, minlength=GROUPS)
-    return metric.compare(x, y), Influence((deviations / np.sqrt(sizes))[group])
+@lru_cache(maxsize=8)
+def _weights(n: int, start: int) -> Matrix:
+    return np.random.default_rng([n, start]).standard_normal((DRAWS, min(BLOCK, n)))
 
 
-def _permuted(metric: Similarity, x: Array, y: Array) -> Null:
-    random = np.random.default_rng(x.shape[0])
-    scores = [metric.compare(x, y[random.permutation(len(y))]) for _ in range(PERMUTATIONS)]
+def _by_influence(
+    metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int
+) -> _Sampled:
+    """From every row's influence; rows of one sequence add up.
+
+    The pairs that the jackknife counts twice are pairs of rows, so with several rows per sequence
+    nothing is taken off, and the error is rather too large. Pairs alone give the least variance.
+    """
+    assert metric.influence is not None
+    known = metric.influence(x, y)
+    deviations = known.values.reshape(-1, rows_per_sequence).sum(axis=1)
+    variance = float(deviations @ deviations)
+    if rows_per_sequence > 1:
+        return _Sampled(known.score, deviations, variance, deviations.size - 1)
+    variance = max(variance - known.excess, known.excess)
+    return _Sampled(known.score, deviations, variance, deviations.size - 1, known.null)
+
+
+def _left_out(metric: Similarity, x: Array, y: Array, rows_per_sequence: int) -> _Sampled:
+    """From leaving out one of GROUPS random groups of sequences, or sequences, at a time."""
+    value, n = metric.compare(x, y), len(x) // rows_per_sequence
+    groups = min(n, GROUPS)
+    group = np.random.default_rng(n).permutation(np.arange(n) % groups)
+    of_row = np.repeat(group, rows_per_sequence)
+    scores = np.array([_score(metric, x[of_row != g], y[of_row != g]) for g in range(groups)])
+    deviations = (scores.mean() - scores) * math.sqrt((groups - 1) / groups)
+    shared = (deviations / np.sqrt(np.bincount(group)))[group]
+    return _Sampled(value, shared, float(deviations @ deviations), groups - 1)
+
+
+def _score(metric: Similarity, x: Array, y: Array) -> float:
+    """NaN if it is not defined."""
+    if len(x) < metric.least:
+        return math.nan
+    try:
+        return metric.compare(x, y)
+    except UndefinedSimilarityError:
+        return math.nan
+
+
+def _spread(metric: Similarity, sampled: _Sampled) -> tuple[float, float, Matrix]:
+    """Interval and resamples, of artanh of a score that ends at 1: its error shrinks towards 1."""
+    quantile = float(special.stdtrit(sampled.freedom, 0.975))
+    bent = metric.bounds[1] == 1 and abs(sampled.value) < 1
+    centre = math.atanh(sampled.value) if bent else sampled.value
+    error = math.sqrt(sampled.variance) / (1 - sampled.value**2 if bent else 1)
+    norm = float(np.linalg.norm(sampled.deviations))
+    weights = resampled(sampled.deviations)
+    moves = np.concatenate([[-quantile, quantile], weights / norm if norm else weights])
+    reached = centre + error * moves
+    reached = np.clip(np.tanh(reached) if bent else reached, *metric.bounds)
+    return float(reached[0]), float(reached[1]), reached[2:]
+
+
+def _permuted(metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int) -> Null:
+    """From PERMUTATIONS of whole sequences."""
+    if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+        return UNKNOWN
+    random = np.random.default_rng(len(x))
+    rows = np.arange(len(x)).reshape(-1, rows_per_sequence)
+    try:
+        score = metric.permuted(x, y) if metric.permuted else lambda o: metric.compare(x, y[o])
+        scores = [score(random.permutation(rows).ravel()) for _ in range(PERMUTATIONS)]
+    except UndefinedSimilarityError:
+        return UNKNOWN
     return Null(float(np.mean(scores)), float(np.sort(scores)[-2]))

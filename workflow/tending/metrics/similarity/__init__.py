@@ -1,30 +1,30 @@
 """Metrics of two activation matrices, one file each; the file's name is the metric's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 
 class UndefinedSimilarityError(ValueError):
     """The similarity of these representations has no value, e.g. because one is constant."""
 
 
-@dataclass(frozen=True)
-class Influence:
-    """How far every row moves a score: the sum of squares is the score's variance.
+class Rows(Protocol):
+    """A representation too tall for memory, read in blocks of rows as often as needed."""
 
-    values: (n,) jackknife deviations, about (score - score without row i). excess: what that sum
-    counts too often, because a pair of rows shows up in the deviations of both.
-    """
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, width)."""
 
-    values: Matrix
-    excess: float = 0.0
+    def blocks(self) -> Iterator[Array]:
+        """All rows in order, in consecutive blocks of any size; every call starts anew."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,22 @@ class Null:
 
 
 @dataclass(frozen=True)
+class Influence:
+    """A score, how far every row moves it, and where known what it would be by chance.
+
+    values: (n,) jackknife deviations, about score - score without row i: their sum of squares is
+    the jackknife variance. NaN where the score without a row is not defined. excess: what that
+    sum counts twice, because a pair of rows shows up in the deviations of both.
+    null: over all permutations of the rows of one side.
+    """
+
+    score: float
+    values: Matrix
+    excess: float = 0.0
+    null: Null | None = None
+
+
+@dataclass(frozen=True)
 class Similarity:
     """A similarity of two representations and the laws it obeys.
 
@@ -44,18 +60,21 @@ class Similarity:
     invariant_to: changes of either side that leave the value as it is, among `rotation`,
     `scaling` and `translation`.
     least: fewest sequences that it takes; with fewer, compare raises ValueError.
-    influence: (x, y) -> score and influence of the rows; None: groups of rows are left out.
-    null: (x, y) -> the score of permuted rows; None: some permutations are computed.
+    influence: (x, y) -> what every row does to the score; None: groups of rows are left out.
+    permuted: (x, y) -> a function of an order of the rows of y, (n,), that gives the score with
+    y[order], with all that does not depend on the order computed once; None: compare is called.
+    streams: whether compare and influence also take `Rows`.
     """
 
-    compare: Callable[[Array, Array], float]
+    compare: Callable[[Any, Any], float]
     label: str
     bounds: tuple[float | None, float | None]
     invariant_to: frozenset[str]
     symmetric: bool = True
     least: int = 2
-    influence: Callable[[Array, Array], tuple[float, Influence]] | None = None
-    null: Callable[[Array, Array], Null] | None = None
+    influence: Callable[[Any, Any], Influence] | None = None
+    permuted: Callable[[Array, Array], Callable[[Indices], float]] | None = None
+    streams: bool = False
 
     @property
     def any_coordinates(self) -> bool:
@@ -87,14 +106,19 @@ def centred(x: Array) -> Matrix:
 
 def paired(x: Array, y: Array, least: int) -> tuple[Matrix, Matrix]:
     """Both sides centred; ValueError if the rows do not match or there are fewer than `least`."""
-    if x.shape[0] != y.shape[0]:
+    require_pairs(x.shape[0], y.shape[0], least)
+    return centred(x), centred(y)
+
+
+def require_pairs(rows_x: int, rows_y: int, least: int) -> None:
+    """ValueError if two numbers of rows differ or are below `least`."""
+    if rows_x != rows_y:
         raise ValueError(
-            f"{x.shape[0]} sequences on one side, {y.shape[0]} on the other; "
+            f"{rows_x} sequences on one side, {rows_y} on the other; "
             f"row i of both must be the same sequence"
         )
-    if x.shape[0] < least:
-        raise ValueError(f"{x.shape[0]} sequences; this similarity needs at least {least}")
-    return centred(x), centred(y)
+    if rows_x < least:
+        raise ValueError(f"{rows_x} sequences; this similarity needs at least {least}")
 
 
 def gram_inner(x: Matrix, y: Matrix) -> float:

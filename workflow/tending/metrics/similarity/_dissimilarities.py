@@ -1,9 +1,22 @@
 """Representational dissimilarities of sequences, and how two sets of them correlate."""
 
+import math
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, UndefinedSimilarityError, centred, paired
+from tending.metrics.similarity import (
+    Array,
+    Influence,
+    Matrix,
+    Null,
+    UndefinedSimilarityError,
+    centred,
+    paired,
+)
 from tending.metrics.similarity._geometry import squared_distances
+from tending.metrics.similarity._jackknife import jackknifed, pair_excess
+from tending.metrics.similarity._permutations import LEAST as LEAST_NULL
+from tending.metrics.similarity._permutations import motifs, null, split
 
 LEAST = 3  # sequences; two have one dissimilarity, with which nothing correlates
 ROUNDING = 1e-12  # of the largest dissimilarity; what differs by less is a tie
@@ -23,6 +36,54 @@ def pearson(a: Matrix, b: Matrix) -> float:
     """Pearson correlation of two vectors that are not constant."""
     a, b = a - a.mean(), b - b.mean()
     return float(a / np.linalg.norm(a) @ (b / np.linalg.norm(b)))
+
+
+def influence(a: Matrix, b: Matrix) -> Influence:
+    """Of the Pearson correlation of a and b, (pairs,): exact, without each row's pairs."""
+    a, b = square(a / np.linalg.norm(a - a.mean())), square(b / np.linalg.norm(b - b.mean()))
+    a, b = _about_mean(a), _about_mean(b)
+    score = float(np.vdot(a, b)) / 2
+    xy, xx, yy = (_without(*sides) for sides in ((a, b), (a, a), (b, b)))
+    left = [np.where(s > ROUNDING, s, np.nan) for s in (xx, yy)]
+    values = jackknifed(xy / np.sqrt(left[0] * left[1]))
+    excess = pair_excess((a * b - score / 2 * (a * a + b * b)) / 2)
+    return Influence(score, values, excess, chance(a, b))
+
+
+def chance(a: Matrix, b: Matrix) -> Null | None:
+    """Of the correlation, with the rows of one side permuted; None for too few rows.
+
+    a, b: (n, n) with pairs of mean 0 and squares that add up to 1, each pair once.
+    """
+    n = len(a)
+    if n < LEAST_NULL:
+        return None
+    (part_a, rows_a), (part_b, rows_b) = split(a), split(b)
+    sides = motifs(part_a, rows_a), motifs(part_b, rows_b)
+    return null(n, sides[0], sides[1], weight=2 * (n - 2), mean=0, scale=2)
+
+
+def square(pairs: Matrix) -> Matrix:
+    """(pairs,) as a symmetric (n, n) with zeros on the diagonal."""
+    n = math.isqrt(2 * len(pairs)) + 1
+    full = np.zeros((n, n))
+    full[np.triu_indices(n, k=1)] = pairs
+    return full + full.T
+
+
+def _about_mean(a: Matrix) -> Matrix:
+    n = len(a)
+    a = a - a.sum() / (n * (n - 1))
+    np.fill_diagonal(a, 0)
+    return a
+
+
+def _without(a: Matrix, b: Matrix) -> Matrix:
+    """Sum of products about the means, over the pairs that each row is not in, (n,)."""
+    n = len(a)
+    products = (a * b).sum() / 2 - (a * b).sum(axis=1)
+    sums = a.sum(axis=1) * b.sum(axis=1)  # of all pairs the sums are 0
+    return np.asarray(products - sums / ((n - 1) * (n - 2) / 2))
 
 
 def _of_pairs(x: Array) -> Matrix:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix, UndefinedSimilarityError
+from tending.metrics.similarity import Influence, Matrix, Null, UndefinedSimilarityError
 
 ROUNDING = 1e-10  # of the largest singular value; a direction with less is rounding
 
@@ -63,3 +63,19 @@ def angular(x: Matrix, y: Matrix) -> float:
     x, y = unit(x), unit(y)
     angle = 2 * math.atan2(np.linalg.norm(x - y), np.linalg.norm(x + y))
     return 1 - 2 * angle / math.pi
+
+
+def angular_influence(score: float, cosine: Influence) -> Influence:
+    """Influence of the angle of `score` from that of its cosine, to first order.
+
+    Of the null, the quantile is exact, and the mean is the angle of the mean cosine.
+    """
+    sine = math.sin((1 - score) * math.pi / 2)
+    slope = 2 / (math.pi * sine) if sine else 0.0  # a score of 1 stays 1 without any row
+    null = cosine.null and Null(of_cosine(cosine.null.mean), of_cosine(cosine.null.high))
+    return Influence(score, slope * cosine.values, slope**2 * cosine.excess, null)
+
+
+def of_cosine(cosine: float) -> float:
+    """1 - 2 arccos(cosine) / pi, where digits near 1 do not matter."""
+    return 1 - 2 * math.acos(min(max(cosine, -1.0), 1.0)) / math.pi

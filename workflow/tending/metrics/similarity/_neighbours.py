@@ -1,13 +1,27 @@
 """Nearest neighbours of every sequence, with ties shared out."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, UndefinedSimilarityError, centred, paired
+from tending.metrics.similarity import (
+    Array,
+    Indices,
+    Influence,
+    Matrix,
+    UndefinedSimilarityError,
+    centred,
+    paired,
+)
 from tending.metrics.similarity._geometry import squared_distances
+from tending.metrics.similarity._jackknife import jackknifed
 
 K = 10  # neighbours of every sequence
 LEAST = K + 2  # with one fewer, everybody is everybody's neighbour
 ROUNDING = 1e-10  # of the largest squared distance of unit rows; nearer than that is a tie
+
+
+PerSequence = Callable[[Matrix], Matrix]
 
 
 def shared(x: Array, y: Array) -> Matrix:
@@ -16,15 +30,51 @@ def shared(x: Array, y: Array) -> Matrix:
     x: (n, d_x); y: (n, d_y). Raises as `paired` and `neighbours` do.
     """
     paired(x, y, least=LEAST)
-    return np.asarray(np.minimum(neighbours(x), neighbours(y)).sum(axis=1))
+    return np.asarray(np.minimum(neighbours(x)[0], neighbours(y)[0]).sum(axis=1))
 
 
-def neighbours(x: Array) -> Matrix:
-    """Membership of j in the K sequences of largest cosine with i, (n, n); rows sum to K.
+def influence(x: Array, y: Array, per_sequence: PerSequence) -> Influence:
+    """Scores without each sequence: whoever had it as a neighbour takes the next one instead.
+
+    per_sequence: what a number of common neighbours gives; the score is its mean. Exact unless
+    sequences tie for the places: then they enter by their shares. Raises as `shared` does.
+    """
+    paired(x, y, least=LEAST)
+    (near_x, next_x), (near_y, next_y) = neighbours(x), neighbours(y)
+    n, everybody = len(x), np.arange(len(x))
+    both = np.minimum(near_x, near_y)
+    common = both.sum(axis=1)
+    now = per_sequence(common)
+    if n <= LEAST:
+        return Influence(float(now.mean()), np.full(n, np.nan))
+    from_x, from_y = near_y[everybody, next_x], near_x[everybody, next_y]
+    lost = per_sequence(common - 1 + from_x + from_y + (next_x == next_y)) - now
+    change = lost @ both
+    change += (per_sequence(common + from_x) - now) @ (near_x - both)
+    change += (per_sequence(common + from_y) - now) @ (near_y - both)
+    return Influence(float(now.mean()), jackknifed((now.sum() - now + change) / (n - 1)))
+
+
+def permuted(x: Array, y: Array, per_sequence: PerSequence) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order. Raises as `shared` does."""
+    paired(x, y, least=LEAST)
+    near_x, near_y = neighbours(x)[0], neighbours(y)[0]
+    rows, columns = np.nonzero(near_x)
+    shares = near_x[rows, columns]
+
+    def score(order: Indices) -> float:
+        common = np.minimum(shares, near_y[order[rows], order[columns]])
+        return float(per_sequence(np.bincount(rows, common).astype(np.float64)).mean())
+
+    return score
+
+
+def neighbours(x: Array) -> tuple[Matrix, Indices]:
+    """Membership of j in the K sequences of largest cosine with i, (n, n), and the next, (n,).
 
     x: (n, d), not centred. 1 or 0, but sequences that tie for the last places share them equally:
-    an order among them would be that of the rows. Raises UndefinedSimilarityError if a sequence
-    is zero, which has no cosine, or all point the same way.
+    an order among them would be that of the rows. Rows sum to K. Raises
+    UndefinedSimilarityError if a sequence is zero, which has no cosine, or all point the same way.
     """
     x = x.astype(np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)
@@ -34,8 +84,9 @@ def neighbours(x: Array) -> Matrix:
     squares = squared_distances(centred(x / norms))
     tie = ROUNDING * squares.max()
     np.fill_diagonal(squares, np.inf)
-    last = np.partition(squares, K - 1, axis=1)[:, K - 1 : K]
+    nearest = np.argpartition(squares, (K - 1, K), axis=1)
+    last = np.take_along_axis(squares, nearest[:, K - 1 : K], axis=1)
     tied = np.abs(squares - last) <= tie
     nearer = (squares < last) & ~tied
     places = K - nearer.sum(axis=1, keepdims=True)
-    return np.asarray(nearer + tied * (places / tied.sum(axis=1, keepdims=True)))
+    return nearer + tied * (places / tied.sum(axis=1, keepdims=True)), nearest[:, K]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, Similarity, paired
-from tending.metrics.similarity._geometry import angular, unit
+from tending.metrics.similarity import Array, Influence, Matrix, Similarity, cka, paired
+from tending.metrics.similarity._geometry import angular, angular_influence, unit
 
 
 def angular_cka(x: Array, y: Array) -> float:
@@ -19,6 +19,11 @@ def angular_cka(x: Array, y: Array) -> float:
     return angular(x @ x.T, y @ y.T)
 
 
+def influence(x: Array, y: Array) -> Influence:
+    """From that of `cka`. Raises as `angular_cka` does."""
+    return angular_influence(angular_cka(x, y), cka.influence(x, y))
+
+
 def _fewer_rows(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     """Both sides in at most d_x + d_y rows, with the same X' X, X' Y and Y' Y."""
     if x.shape[0] <= x.shape[1] + y.shape[1]:
@@ -32,4 +37,5 @@ METRIC = Similarity(
     label="Angular CKA",
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    influence=influence,
 )

@@ -2,10 +2,13 @@
 
 import math
 
-from tending.metrics.similarity import Array, Similarity, gram_inner, paired
+from tending.metrics.similarity import Influence, Similarity
+from tending.metrics.similarity._jackknife import biased
+from tending.metrics.similarity._moments import inner_products, of_rows
+from tending.metrics.similarity._streams import Aligned, Representation
 
 
-def linear_cka(x: Array, y: Array) -> float:
+def linear_cka(x: Representation, y: Representation) -> float:
     """Linear centred kernel alignment of two representations (Kornblith et al., 2019).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1].
@@ -13,9 +16,13 @@ def linear_cka(x: Array, y: Array) -> float:
     `cka_debiased`. Raises ValueError if the row counts differ, there are fewer than 2, or a
     representation is constant or not finite.
     """
-    x, y = paired(x, y, least=2)
-    # two square roots: the product of the norms may overflow where they do not
-    return gram_inner(x, y) / math.sqrt(gram_inner(x, x)) / math.sqrt(gram_inner(y, y))
+    inner = inner_products(Aligned(x, y, least=2))
+    return inner.xy / math.sqrt(inner.xx) / math.sqrt(inner.yy)
+
+
+def influence(x: Representation, y: Representation) -> Influence:
+    """Exact scores without each row. Raises as `linear_cka` does."""
+    return biased(of_rows(Aligned(x, y, least=2)))
 
 
 METRIC = Similarity(
@@ -23,4 +30,6 @@ METRIC = Similarity(
     label="Linear CKA",
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    influence=influence,
+    streams=True,
 )

@@ -2,19 +2,16 @@
 
 import math
 
-from tending.metrics.similarity import (
-    Array,
-    Matrix,
-    Similarity,
-    UndefinedSimilarityError,
-    gram_inner,
-    paired,
-)
+from tending.metrics.similarity import Influence, Matrix, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity._jackknife import debiased
+from tending.metrics.similarity._moments import inner_products, of_rows
+from tending.metrics.similarity._streams import Aligned, Representation
 
+LEAST = 4
 ROUNDING = 1e-12  # of the Gram matrix; what is below it after U-centring is no variation
 
 
-def debiased_linear_cka(x: Array, y: Array) -> float:
+def debiased_linear_cka(x: Representation, y: Representation) -> float:
     """Linear CKA from U-centred Gram matrices (Szekely & Rizzo, 2014; Song et al., 2007).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. At most 1; its mean is 0
@@ -22,32 +19,46 @@ def debiased_linear_cka(x: Array, y: Array) -> float:
     if the row counts differ, there are fewer than 4, or a representation is constant, not finite
     or has no variation left after U-centring.
     """
-    x, y = paired(x, y, least=4)
-    return _u_inner(x, y) / _u_norm(x) / _u_norm(y)
+    return _ratio(Aligned(x, y, LEAST))
 
 
-def _u_norm(x: Matrix) -> float:
-    """Norm of the U-centred Gram matrix of centred x, (n, d).
+def influence(x: Representation, y: Representation) -> Influence:
+    """Exact scores without each row. Raises as `debiased_linear_cka` does."""
+    rows = Aligned(x, y, LEAST)
+    moments = of_rows(rows)
+    _require_variation(moments.x.diagonal, float(moments.x.squares.sum()))
+    _require_variation(moments.y.diagonal, float(moments.y.squares.sum()))
+    return debiased(moments)
 
-    0, up to rounding, if all sequences are equally far apart or all but one are alike.
+
+def _ratio(rows: Aligned) -> float:
+    inner = inner_products(rows)
+    norm_x = math.sqrt(_require_variation(inner.x, inner.xx))
+    norm_y = math.sqrt(_require_variation(inner.y, inner.yy))
+    return _u_inner(inner.xy, inner.x, inner.y) / norm_x / norm_y
+
+
+def _require_variation(diagonal: Matrix, square: float) -> float:
+    """Squared norm of the U-centred Gram matrix of a diagonal, (n,), and of squared norm `square`.
+
+    0, up to rounding, if all sequences are equally far apart or all but one are alike: then
+    UndefinedSimilarityError.
     """
-    square = _u_inner(x, x)
-    if square <= ROUNDING * gram_inner(x, x):
+    left = _u_inner(square, diagonal, diagonal)
+    if left <= ROUNDING * square:
         raise UndefinedSimilarityError("the representation has no variation left by U-centring")
-    return math.sqrt(square)
+    return left
 
 
-def _u_inner(x: Matrix, y: Matrix) -> float:
-    """Inner product of the U-centred Gram matrices of centred x and y, (n, d_x) and (n, d_y).
+def _u_inner(inner: float, x: Matrix, y: Matrix) -> float:
+    """Inner product of two U-centred Gram matrices of which <K, L> and the diagonals are known.
 
     With columns centred, the rows of the Gram matrix K sum to 0, so those of K without its
-    diagonal k sum to -k, and the unbiased estimator needs only <K, L> and the diagonals.
+    diagonal k sum to -k, and the unbiased estimator needs no more.
     """
-    n: int = x.shape[0]
-    diagonal_k, diagonal_l = (x * x).sum(axis=1), (y * y).sum(axis=1)
-    products = float(diagonal_k @ diagonal_l)
-    sums = float(diagonal_k.sum()) * float(diagonal_l.sum())
-    return gram_inner(x, y) - products * n / (n - 2) + sums / ((n - 1) * (n - 2))
+    n = len(x)
+    sums = float(x.sum()) * float(y.sum())
+    return inner - float(x @ y) * n / (n - 2) + sums / ((n - 1) * (n - 2))
 
 
 METRIC = Similarity(
@@ -55,5 +66,7 @@ METRIC = Similarity(
     label="Debiased linear CKA",
     bounds=(None, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
-    least=4,
+    least=LEAST,
+    influence=influence,
+    streams=True,
 )

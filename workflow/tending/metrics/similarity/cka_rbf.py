@@ -2,8 +2,17 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, Similarity, UndefinedSimilarityError, paired
+from tending.metrics.similarity import (
+    Array,
+    Influence,
+    Matrix,
+    Similarity,
+    UndefinedSimilarityError,
+    paired,
+)
 from tending.metrics.similarity._geometry import squared_distances, unit
+from tending.metrics.similarity._jackknife import biased
+from tending.metrics.similarity._moments import of_kernels
 
 ROUNDING = 1e-12  # of the largest squared distance; what is nearer is alike
 
@@ -18,6 +27,12 @@ def rbf_cka(x: Array, y: Array) -> float:
     """
     x, y = paired(x, y, least=2)
     return float(np.vdot(unit(_centred_kernel(x)), unit(_centred_kernel(y))))
+
+
+def influence(x: Array, y: Array) -> Influence:
+    """Scores without each row, with the bandwidths of all rows. Raises as `rbf_cka` does."""
+    x, y = paired(x, y, least=2)
+    return biased(of_kernels(_centred_kernel(x), _centred_kernel(y)))
 
 
 def _centred_kernel(x: Matrix) -> Matrix:
@@ -40,4 +55,5 @@ METRIC = Similarity(
     label="RBF CKA",
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    influence=influence,
 )

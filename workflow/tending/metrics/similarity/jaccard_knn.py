@@ -1,6 +1,10 @@
 """Jaccard index of the nearest neighbours in two representations."""
 
-from tending.metrics.similarity import Array, Similarity
+from collections.abc import Callable
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity, _neighbours
 from tending.metrics.similarity._neighbours import LEAST, K, shared
 
 
@@ -13,8 +17,21 @@ def jaccard_knn(x: Array, y: Array) -> float:
     fewer than 12, or a representation is constant, not finite, has a sequence of zeros or
     sequences that all point the same way.
     """
-    common = shared(x, y)
-    return float((common / (2 * K - common)).mean())
+    return float(_share(shared(x, y)).mean())
+
+
+def influence(x: Array, y: Array) -> Influence:
+    """Scores without each row. Raises as `jaccard_knn` does."""
+    return _neighbours.influence(x, y, _share)
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order."""
+    return _neighbours.permuted(x, y, _share)
+
+
+def _share(common: Matrix) -> Matrix:
+    return np.asarray(common / (2 * K - common))
 
 
 METRIC = Similarity(
@@ -23,4 +40,6 @@ METRIC = Similarity(
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling"}),
     least=LEAST,
+    influence=influence,
+    permuted=permuted,
 )

@@ -2,8 +2,20 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError, paired
+from tending.metrics.similarity import (
+    Array,
+    Influence,
+    Matrix,
+    Similarity,
+    UndefinedSimilarityError,
+    paired,
+)
 from tending.metrics.similarity._geometry import directions, unit
+from tending.metrics.similarity._jackknife import chance, jackknifed
+from tending.metrics.similarity._moments import of_rows
+from tending.metrics.similarity._streams import Aligned
+
+LEVERED = 1e-10  # 1 - leverage of a row that no other row says anything of
 
 
 def linear_regression(x: Array, y: Array) -> float:
@@ -15,6 +27,38 @@ def linear_regression(x: Array, y: Array) -> float:
     rank(Yc) / (n - 1). Raises ValueError if the row counts differ, there are fewer than 3, or a
     representation is constant or not finite, or if y has rank n - 1, which fits anything.
     """
+    x, basis = _with_basis(x, y)
+    return float(np.linalg.norm(basis.T @ x) ** 2)
+
+
+def influence(x: Array, y: Array) -> Influence:
+    """Scores without each row, exact by its leverage. Raises as `linear_regression` does.
+
+    By chance the score is that of two kernels, of x and of the projection on y, without norms.
+    """
+    x, basis = _with_basis(x, y)
+    fitted = basis @ (basis.T @ x)
+    moments = of_rows(Aligned(x, basis, least=3))
+    rank = basis.shape[1]
+    scale = float(moments.x.diagonal.sum() * moments.y.diagonal.sum()) / rank
+    score = float((fitted * fitted).sum())
+    return Influence(score, jackknifed(_without(x, basis, fitted)), null=chance(moments, scale))
+
+
+def _without(x: Matrix, basis: Matrix, fitted: Matrix) -> Matrix:
+    """R^2 without each row, (n,); NaN where the rows left predict anything."""
+    n, rank = basis.shape
+    if rank >= n - 2:
+        return np.full(n, np.nan)
+    residuals = ((x - fitted) ** 2).sum(axis=1)
+    room = 1 - 1 / n - (basis * basis).sum(axis=1)
+    taken = np.where(room > LEVERED, residuals / np.maximum(room, LEVERED), 0)
+    total = (x * x).sum(axis=1)
+    return np.asarray(1 - (residuals.sum() - taken) / (total.sum() - total * n / (n - 1)))
+
+
+def _with_basis(x: Array, y: Array) -> tuple[Matrix, Matrix]:
+    """Centred x of norm 1, and an orthonormal basis of the columns of centred y."""
     x, y = paired(x, y, least=3)
     basis, _ = directions(y)
     n, rank = basis.shape
@@ -22,7 +66,7 @@ def linear_regression(x: Array, y: Array) -> float:
         raise UndefinedSimilarityError(
             f"{n} sequences of rank {rank} predict anything perfectly; compare more sequences"
         )
-    return float(np.linalg.norm(basis.T @ unit(x)) ** 2)
+    return unit(x), basis
 
 
 METRIC = Similarity(
@@ -32,4 +76,5 @@ METRIC = Similarity(
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
     symmetric=False,
     least=3,
+    influence=influence,
 )

@@ -1,6 +1,10 @@
 """Share of nearest neighbours that two representations agree on."""
 
-from tending.metrics.similarity import Array, Similarity
+from collections.abc import Callable
+
+import numpy as np
+
+from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity, _neighbours
 from tending.metrics.similarity._neighbours import LEAST, K, shared
 
 
@@ -13,7 +17,21 @@ def mutual_knn(x: Array, y: Array) -> float:
     Raises ValueError if the row counts differ, there are fewer than 12, or a representation is
     constant, not finite, has a sequence of zeros or sequences that all point the same way.
     """
-    return float(shared(x, y).mean() / K)
+    return float(_share(shared(x, y)).mean())
+
+
+def influence(x: Array, y: Array) -> Influence:
+    """Scores without each row. Raises as `mutual_knn` does."""
+    return _neighbours.influence(x, y, _share)
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order."""
+    return _neighbours.permuted(x, y, _share)
+
+
+def _share(common: Matrix) -> Matrix:
+    return np.asarray(common / K)
 
 
 METRIC = Similarity(
@@ -22,4 +40,6 @@ METRIC = Similarity(
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling"}),
     least=LEAST,
+    influence=influence,
+    permuted=permuted,
 )

@@ -1,9 +1,11 @@
 """How well one representation can be rotated onto the other."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Similarity, paired
-from tending.metrics.similarity._geometry import compact, unit
+from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity, paired
+from tending.metrics.similarity._geometry import ROUNDING, compact, unit
 
 
 def procrustes(x: Array, y: Array) -> float:
@@ -15,8 +17,35 @@ def procrustes(x: Array, y: Array) -> float:
     Raises ValueError if the row counts differ, there are fewer than 2, or a representation is
     constant or not finite.
     """
+    x, y = _compact(x, y)
+    return _nuclear(y.T @ x)
+
+
+def influence(x: Array, y: Array) -> Influence:
+    """Derivative of the score by the weight of each row. Raises as `procrustes` does.
+
+    That of the nuclear norm of y' x = U S V' is U V' (Watson, 1992), here between rows of y and x.
+    """
+    x, y = _compact(x, y)
+    u, s, v = np.linalg.svd(y.T @ x, full_matrices=False)
+    s = s[s > ROUNDING * s[0]]
+    turned: Matrix = ((y @ u[:, : s.size]) * (x @ v[: s.size].T)).sum(axis=1)
+    score = float(s.sum())
+    return Influence(score, turned - score / 2 * ((x * x).sum(axis=1) + (y * y).sum(axis=1)))
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order."""
+    x, y = _compact(x, y)
+    return lambda order: _nuclear(y[order].T @ x)
+
+
+def _compact(x: Array, y: Array) -> tuple[Matrix, Matrix]:
     x, y = paired(x, y, least=2)
-    cross = compact(unit(y)).T @ compact(unit(x))
+    return compact(unit(x)), compact(unit(y))
+
+
+def _nuclear(cross: Matrix) -> float:
     return float(np.linalg.svd(cross, compute_uv=False).sum())
 
 
@@ -25,4 +54,6 @@ METRIC = Similarity(
     label="Procrustes",
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    influence=influence,
+    permuted=permuted,
 )

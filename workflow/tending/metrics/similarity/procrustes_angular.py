@@ -1,9 +1,25 @@
 """The angle between two representations after the best rotation, as a similarity."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, Similarity, paired
-from tending.metrics.similarity._geometry import angular, compact, unit
+from tending.metrics.similarity import (
+    Array,
+    Indices,
+    Influence,
+    Matrix,
+    Similarity,
+    paired,
+    procrustes,
+)
+from tending.metrics.similarity._geometry import (
+    angular,
+    angular_influence,
+    compact,
+    of_cosine,
+    unit,
+)
 
 
 def angular_procrustes(x: Array, y: Array) -> float:
@@ -19,6 +35,17 @@ def angular_procrustes(x: Array, y: Array) -> float:
     return angular(x, y @ (u @ v))
 
 
+def influence(x: Array, y: Array) -> Influence:
+    """From that of `procrustes`. Raises as `angular_procrustes` does."""
+    return angular_influence(angular_procrustes(x, y), procrustes.influence(x, y))
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order."""
+    score = procrustes.permuted(x, y)
+    return lambda order: of_cosine(score(order))
+
+
 def _equally_wide(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     """The narrower side filled up with columns of zeros."""
     missing = x.shape[1] - y.shape[1]
@@ -30,4 +57,6 @@ METRIC = Similarity(
     label="Angular Procrustes",
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    influence=influence,
+    permuted=permuted,
 )

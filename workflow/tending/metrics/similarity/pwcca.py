@@ -1,8 +1,10 @@
 """Canonical correlations weighted by how much of a representation they account for."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Similarity, paired
+from tending.metrics.similarity import Array, Indices, Matrix, Similarity, paired
 from tending.metrics.similarity._geometry import directions, require_room
 
 
@@ -16,11 +18,21 @@ def pwcca(x: Array, y: Array) -> float:
     ValueError if the row counts differ, there are fewer than 3, or a representation is constant or
     not finite, or if the ranks add up to n or more: then correlations are 1, and tie, for any pair.
     """
+    return permuted(x, y)(np.arange(len(x)))
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order. Raises as `pwcca` does."""
     x, y = paired(x, y, least=3)
     (u, _), (v, _) = directions(x), directions(y)
     require_room(u, v)
     if v.shape[1] < u.shape[1]:
-        x, u, v = y, v, u
+        return lambda order: _weighted(y[order], v[order], u)
+    return lambda order: _weighted(x, u, v[order])
+
+
+def _weighted(x: Matrix, u: Matrix, v: Matrix) -> float:
+    """Mean canonical correlation of directions u and v, weighted by the columns of x."""
     left, correlations, _ = np.linalg.svd(u.T @ v, full_matrices=False)
     weights = np.abs((u @ left).T @ x).sum(axis=1)
     return float(weights @ correlations / weights.sum())
@@ -33,4 +45,5 @@ METRIC = Similarity(
     invariant_to=frozenset({"scaling", "translation"}),
     symmetric=False,
     least=3,
+    permuted=permuted,
 )

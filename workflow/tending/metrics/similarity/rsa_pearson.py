@@ -1,6 +1,6 @@
 """Representational similarity analysis: do the same pairs of sequences differ?"""
 
-from tending.metrics.similarity import Array, Similarity
+from tending.metrics.similarity import Array, Influence, Similarity, _dissimilarities
 from tending.metrics.similarity._dissimilarities import LEAST, dissimilarities, pearson
 
 
@@ -17,10 +17,16 @@ def rsa_pearson(x: Array, y: Array) -> float:
     return pearson(*dissimilarities(x, y))
 
 
+def influence(x: Array, y: Array) -> Influence:
+    """Exact scores without each row. Raises as `rsa_pearson` does."""
+    return _dissimilarities.influence(*dissimilarities(x, y))
+
+
 METRIC = Similarity(
     compare=rsa_pearson,
     label="RSA (Pearson)",
     bounds=(-1, 1),
     invariant_to=frozenset({"scaling"}),
     least=LEAST,
+    influence=influence,
 )

@@ -2,13 +2,16 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, Similarity
+from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity
 from tending.metrics.similarity._dissimilarities import (
     LEAST,
     ROUNDING,
+    chance,
     dissimilarities,
     pearson,
+    square,
 )
+from tending.metrics.similarity._jackknife import pair_excess
 
 
 def rsa_spearman(x: Array, y: Array) -> float:
@@ -23,15 +26,54 @@ def rsa_spearman(x: Array, y: Array) -> float:
     return pearson(_ranks(a), _ranks(b))
 
 
+def influence(x: Array, y: Array) -> Influence:
+    """Derivative of the score by the weight of each row's pairs. Raises as `rsa_spearman` does.
+
+    A pair counts by its own ranks, and by moving the ranks of all pairs above it.
+    """
+    a, b = dissimilarities(x, y)
+    u, v = (r - r.mean() for r in (_ranks(a), _ranks(b)))
+    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
+    score = float(u @ v)
+    steps = _norm_of_step(a), _norm_of_step(b)
+    pairs = u * v - score / 2 * (u * u + v * v)
+    pairs += _above(a, v - score * u) / steps[0] + _above(b, u - score * v) / steps[1]
+    of_pairs, n = square(pairs), len(x)
+    # of deletions: n / (n - 2) for the pairs that are left, and the factor of a jackknife
+    values = of_pairs.sum(axis=1) * n / (n - 2) * np.sqrt((n - 1) / n)
+    return Influence(score, values, pair_excess(of_pairs / 2), chance(square(u), square(v)))
+
+
+def _norm_of_step(values: Matrix) -> float:
+    """Norm of the ranks about their mean, by which one rank is divided."""
+    ranks = _ranks(values)
+    return float(np.linalg.norm(ranks - ranks.mean()))
+
+
+def _above(values: Matrix, weights: Matrix) -> Matrix:
+    """Sum of the weights of larger values, and half of those of equal ones, for every value."""
+    order, group = _tied(values)
+    sums = np.bincount(group, weights=weights[order])
+    above = sums.sum() - np.cumsum(sums) + sums / 2
+    result = np.empty(len(values))
+    result[order] = above[group]
+    return result
+
+
 def _ranks(values: Matrix) -> Matrix:
     """Ranks from 0; values that differ by rounding only tie and share their mean rank."""
-    order = np.argsort(values, kind="stable")
-    steps = np.diff(values[order]) > ROUNDING * values.max()
-    group = np.concatenate([[0], np.cumsum(steps)])
+    order, group = _tied(values)
     means = np.bincount(group, weights=np.arange(len(values))) / np.bincount(group)
     ranks = np.empty(len(values))
     ranks[order] = means[group]
     return ranks
+
+
+def _tied(values: Matrix) -> tuple[Indices, Indices]:
+    """The order of the values, and which group of equal ones the first, second, ... is in."""
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order]) > ROUNDING * values.max()
+    return order, np.concatenate([[0], np.cumsum(steps)])
 
 
 METRIC = Similarity(
@@ -40,4 +82,5 @@ METRIC = Similarity(
     bounds=(-1, 1),
     invariant_to=frozenset({"scaling"}),
     least=LEAST,
+    influence=influence,
 )

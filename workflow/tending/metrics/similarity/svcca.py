@@ -1,8 +1,10 @@
 """Canonical correlations of the directions that carry 99 % of the variance."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, Similarity, paired
+from tending.metrics.similarity import Array, Indices, Matrix, Similarity, paired
 from tending.metrics.similarity._geometry import directions, require_room
 
 KEPT = 0.99  # of the variance, the sum of squared singular values
@@ -18,10 +20,15 @@ def svcca(x: Array, y: Array) -> float:
     there are fewer than 3, or a representation is constant or not finite, or if k_x + k_y is n or
     more: then correlations are 1 whatever the pair.
     """
+    return permuted(x, y)(np.arange(len(x)))
+
+
+def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
+    """Score with the rows of y in another order. Raises as `svcca` does."""
     x, y = paired(x, y, least=3)
     u, v = _leading(x), _leading(y)
     require_room(u, v)
-    return float(np.linalg.svd(u.T @ v, compute_uv=False).mean())
+    return lambda order: float(np.linalg.svd(u.T @ v[order], compute_uv=False).mean())
 
 
 def _leading(x: Matrix) -> Matrix:
@@ -37,4 +44,5 @@ METRIC = Similarity(
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
     least=3,
+    permuted=permuted,
 )

@@ -1,0 +1,123 @@
+"""What every row does to biased and debiased CKA: exact scores without it, and what chance gives.
+
+The jackknife variance is the sum of squared deviations of the scores without a row. Of a mean
+over pairs it counts the part that belongs to single pairs twice (Efron & Stein, 1981), which
+shows for white spectra, where that part is most of the variance; `excess` takes it off once.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from tending.metrics.similarity import Influence, Matrix, Null
+from tending.metrics.similarity._moments import Moments, side_motifs, u_part
+from tending.metrics.similarity._permutations import LEAST
+from tending.metrics.similarity._permutations import null as of_permutations
+
+ROUNDING = 1e-12  # of a squared norm; what is left of it by less is rounding
+
+# products and diagonals of two kernels, and each kernel times the other's diagonal -> (n,)
+Without = Callable[[Matrix, Matrix, Matrix, Matrix, Matrix], Matrix]
+
+
+def biased(moments: Moments, with_null: bool = True) -> Influence:
+    """Of <K, L> / (|K| |L|)."""
+    x, y = moments.x, moments.y
+    squares = float(x.squares.sum()), float(y.squares.sum())
+    scale = math.sqrt(squares[0]) * math.sqrt(squares[1])
+    score = float(moments.products.sum()) / scale
+    excess = _excess(moments.n, score, squares, x.part, y.part)
+    null = chance(moments, scale) if with_null else None
+    return Influence(score, _deviations(moments, biased_without), excess, null)
+
+
+def debiased(moments: Moments, with_null: bool = True) -> Influence:
+    """Of the same ratio of U-centred kernels."""
+    n, x, y = moments.n, moments.x, moments.y
+    a, b, c = (u_inner(*sums) for sums in _sums(moments))
+    scale = math.sqrt(b) * math.sqrt(c)
+    excess = _excess(n, a / scale, (b, c), u_part(x, moments.sample), u_part(y, moments.sample))
+    by_chance = None
+    if with_null and n >= LEAST:
+        motifs = side_motifs(x, moments.sample), side_motifs(y, moments.sample)
+        by_chance = of_permutations(n, motifs[0], motifs[1], weight=0, mean=0, scale=scale)
+    return Influence(a / scale, _deviations(moments, u_without), excess, by_chance)
+
+
+def chance(moments: Moments, scale: float) -> Null | None:
+    """Of <K, L> / scale under permutation; None for too few rows."""
+    n, k, other = moments.n, moments.x.diagonal, moments.y.diagonal
+    if n < LEAST:
+        return None
+    x, y = (side_motifs(side, moments.sample) for side in (moments.x, moments.y))
+    return of_permutations(n, x, y, n / (n - 2), float(k.sum() * other.sum()) / (n - 1), scale)
+
+
+def jackknifed(without: Matrix) -> Matrix:
+    """Deviations, (n,), from the scores without each row; their squares add up to the variance."""
+    n = len(without)
+    return np.asarray((without.mean() - without) * math.sqrt((n - 1) / n))
+
+
+def biased_without(q: Matrix, k: Matrix, other: Matrix, _: Matrix, __: Matrix) -> Matrix:
+    """<K, L>, centred anew, without each row."""
+    a = len(q) / (len(q) - 1)
+    return np.asarray(q.sum() - 2 * a * q + a * a * k * other)
+
+
+def u_inner(q: Matrix, k: Matrix, other: Matrix, _: Matrix, __: Matrix) -> float:
+    """Inner product of the U-centred kernels of all rows, of the sums of the centred ones."""
+    n, products = len(q), float(k @ other)
+    sums = float(k.sum() * other.sum())
+    return float(q.sum()) - products * n / (n - 2) + sums / ((n - 1) * (n - 2))
+
+
+def u_without(q: Matrix, k: Matrix, other: Matrix, kl: Matrix, lk: Matrix) -> Matrix:
+    """Inner product of the U-centred kernels without each row.
+
+    Without their diagonals, the kernels' rows sum to -k and -l. A row takes its entries with it,
+    from every row's sum, too.
+    """
+    n, both = len(q), k * other
+    entries = q - both
+    inner = entries.sum() - 2 * entries
+    rows = both.sum() - both + (kl - both) + (lk - both) + entries
+    total = (2 * k - k.sum()) * (2 * other - other.sum())
+    return np.asarray(inner - 2 / (n - 3) * rows + total / ((n - 2) * (n - 3)))
+
+
+def _sums(moments: Moments) -> list[tuple[Matrix, Matrix, Matrix, Matrix, Matrix]]:
+    """Of the pairs (K, L), (K, K) and (L, L), what the functions above take."""
+    x, y = moments.x, moments.y
+    return [
+        (moments.products, x.diagonal, y.diagonal, x.other, y.other),
+        (x.squares, x.diagonal, x.diagonal, x.own, x.own),
+        (y.squares, y.diagonal, y.diagonal, y.own, y.own),
+    ]
+
+
+def _deviations(moments: Moments, without: Without) -> Matrix:
+    """Of the ratio; NaN where a kernel has no variation left without some row."""
+    inner, *squares = (without(*sums) for sums in _sums(moments))
+    left = [np.where(s > ROUNDING * s.max(), s, np.nan) for s in squares]
+    return jackknifed(inner / np.sqrt(left[0]) / np.sqrt(left[1]))
+
+
+def _excess(n: int, score: float, squares: tuple[float, float], x: Matrix, y: Matrix) -> float:
+    """What the jackknife counts twice: the variance that single pairs of rows give the score.
+
+    The score's derivative by pairs, of mean 0 over pairs; x and y, (m, m), are the kernels of all
+    rows or of some that stand for all.
+    """
+    m, (b, c) = len(x), squares
+    pairs = x * y / math.sqrt(b) / math.sqrt(c) - score / 2 * (x * x / b + y * y / c)
+    return pair_excess(pairs) * n * (n - 1) / (m * (m - 1))
+
+
+def pair_excess(pairs: Matrix) -> float:
+    """Twice the squares of a score's parts by pairs of rows, (n, n), about their mean."""
+    n = len(pairs)
+    np.fill_diagonal(pairs, 0)
+    squares = float((pairs**2).sum()) - float(pairs.sum()) ** 2 / (n * (n - 1))
+    return 2 * squares

@@ -1,0 +1,184 @@
+"""Sums of two centred kernels from which scores, deletions and permutations of CKA follow.
+
+K and L, (n, n), are the kernels, rows and columns of mean 0; K = X X' for linear CKA, where rows of
+X and the d x d products give every sum, and nothing of size n x n is needed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tending.metrics.similarity import Indices, Matrix
+from tending.metrics.similarity._permutations import Motifs
+from tending.metrics.similarity._streams import Aligned
+
+SAMPLE = 128  # rows, at least, whose pairs stand for all pairs where these are not at hand
+
+
+@dataclass(frozen=True)
+class Side:
+    """Of one kernel K.
+
+    diagonal: K_ii; squares: sum_j K_ij^2; own: K times the diagonal; other: K times the diagonal
+    of the other kernel; all (n,). part: (m, m), K between the rows of the sample. products: K or
+    X' X, a matrix with the eigenvalues of K.
+    """
+
+    diagonal: Matrix
+    squares: Matrix
+    own: Matrix
+    other: Matrix
+    part: Matrix
+    products: Matrix
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of both kernels. products: sum_j K_ij L_ij, (n,). sample: the m rows of the parts."""
+
+    n: int
+    x: Side
+    y: Side
+    products: Matrix
+    sample: Indices
+
+
+@dataclass(frozen=True)
+class Inner:
+    """<K, L>, <K, K>, <L, L> of two linear kernels, and their diagonals x and y, (n,)."""
+
+    xy: float
+    xx: float
+    yy: float
+    x: Matrix
+    y: Matrix
+
+
+def inner_products(rows: Aligned) -> Inner:
+    """In example space, n x n, or feature space, d x d, whichever has the smaller matrices."""
+    x_diagonal, y_diagonal = np.empty(rows.n), np.empty(rows.n)
+    if rows.n < max(rows.widths):
+        x, y = rows.whole()
+        k, other = x @ x.T, y @ y.T
+        norms = float(np.vdot(k, k)), float(np.vdot(other, other))
+        return Inner(float(np.vdot(k, other)), *norms, np.diag(k), np.diag(other))
+    xx, yy, xy = _zeros(rows.widths)
+    for where, x, y in rows.blocks():
+        x_diagonal[where], y_diagonal[where] = _row_products(x, x), _row_products(y, y)
+        xx, yy, xy = xx + x.T @ x, yy + y.T @ y, xy + x.T @ y
+    norms = float(np.vdot(xx, xx)), float(np.vdot(yy, yy))
+    return Inner(float(np.vdot(xy, xy)), *norms, x_diagonal, y_diagonal)
+
+
+def _zeros(widths: tuple[int, int]) -> list[Matrix]:
+    """For X'X, Y'Y and X'Y."""
+    return [np.zeros((widths[i], widths[j])) for i, j in ((0, 0), (1, 1), (0, 1))]
+
+
+def of_rows(rows: Aligned) -> Moments:
+    """Of the linear kernels of two representations, in the space with the smaller matrices."""
+    if rows.n <= 2 * max(rows.widths):
+        x, y = rows.whole()
+        return of_kernels(x @ x.T, y @ y.T)
+    return _of_features(rows)
+
+
+def of_kernels(k: Matrix, other: Matrix) -> Moments:
+    """Of two doubly centred kernels, (n, n)."""
+    diagonals = np.diag(k).copy(), np.diag(other).copy()
+    x = _dense_side(k, *diagonals)
+    y = _dense_side(other, *diagonals[::-1])
+    return Moments(len(k), x, y, _row_products(k, other), np.arange(len(k)))
+
+
+def _dense_side(k: Matrix, diagonal: Matrix, other: Matrix) -> Side:
+    return Side(diagonal, _row_products(k, k), k @ diagonal, k @ other, k, k)
+
+
+def _row_products(a: Matrix, b: Matrix) -> Matrix:
+    return np.asarray(np.einsum("ij,ij->i", a, b))
+
+
+def _of_features(rows: Aligned) -> Moments:
+    """Two passes over the rows: products of columns, then of every row with them."""
+    n, sample = rows.n, _sample(rows.n, max(SAMPLE, *rows.widths))
+    k, other, chosen_x, chosen_y = np.empty(n), np.empty(n), [], []
+    xx, yy, xy = _zeros(rows.widths)
+    ends = np.zeros((2, rows.widths[0])), np.zeros((2, rows.widths[1]))
+    for where, x, y in rows.blocks():
+        k[where], other[where] = _row_products(x, x), _row_products(y, y)
+        xx, yy, xy = xx + x.T @ x, yy + y.T @ y, xy + x.T @ y
+        both = np.stack([k[where], other[where]])
+        ends = ends[0] + both @ x, ends[1] + both @ y
+        here = sample[(sample >= where.start) & (sample < where.stop)] - where.start
+        chosen_x.append(x[here])
+        chosen_y.append(y[here])
+    squares, others, products = np.empty((2, n)), np.empty((4, n)), np.empty(n)
+    for where, x, y in rows.blocks():
+        products[where] = _row_products(x @ xy, y)
+        squares[:, where] = _row_products(x @ xx, x), _row_products(y @ yy, y)
+        others[:, where] = np.concatenate([ends[0] @ x.T, ends[1] @ y.T])
+    part_x, part_y = np.concatenate(chosen_x), np.concatenate(chosen_y)
+    here = Side(k, squares[0], others[0], others[1], part_x @ part_x.T, xx)
+    there = Side(other, squares[1], others[3], others[2], part_y @ part_y.T, yy)
+    return Moments(n, here, there, products, sample)
+
+
+def _sample(n: int, size: int) -> Indices:
+    """The same rows for the same n, in order."""
+    return np.sort(np.random.default_rng(n).permutation(n)[:size])
+
+
+def row_effects(side: Side) -> Matrix:
+    """u with K_ij + u_i + u_j U-centred off the diagonal, (n,)."""
+    n = len(side.diagonal)
+    return np.asarray((side.diagonal - side.diagonal.sum() / (2 * (n - 1))) / (n - 2))
+
+
+def u_part(side: Side, sample: Indices) -> Matrix:
+    """The U-centred kernel between the rows of the sample, (m, m)."""
+    u = row_effects(side)[sample]
+    part: Matrix = side.part + u[:, None] + u[None, :]
+    np.fill_diagonal(part, 0)
+    return part
+
+
+def side_motifs(side: Side, sample: Indices) -> Motifs:
+    """Sums of the U-centred kernel and of the effects of its diagonal, for permutations.
+
+    Where the sample is not all rows, the sum of cubes is estimated from its pairs; it is the one
+    sum that does not follow from products of columns, and matters little for n above d.
+    """
+    n, m = len(side.diagonal), len(sample)
+    effects = side.diagonal - side.diagonal.mean()
+    part = u_part(side, sample)
+    squares = _u_squares(side)
+    delta = side.diagonal + 2 * row_effects(side)
+    return Motifs(
+        squares=float(squares.sum()),
+        cubes=float(np.vdot(part * part, part)) * n * (n - 1) / (m * (m - 1)),
+        triangles=_triangles(side),
+        spread=float(effects @ effects),
+        third=float((effects**3).sum()),
+        ends=float(effects @ side.own - delta @ effects**2),
+        rows=float(effects @ squares),
+    )
+
+
+def _u_squares(side: Side) -> Matrix:
+    """Sum over j of the squared U-centred kernel, (n,)."""
+    n, k, u = len(side.diagonal), side.diagonal, row_effects(side)
+    effects = (n - 4) * u**2 + 2 * u * u.sum() + u @ u
+    return np.asarray(side.squares - k**2 + effects + 2 * side.own / (n - 2) - 4 * u * k)
+
+
+def _triangles(side: Side) -> float:
+    """tr of the cube of M + u 1' + 1 u', the U-centred kernel, with M = K - diag(delta)."""
+    n, u = len(side.diagonal), row_effects(side)
+    delta = side.diagonal + 2 * u
+    ku, s, uu = side.own / (n - 2), float(u.sum()), float(u @ u)
+    cube = float(np.vdot(side.products @ side.products, side.products))
+    m_cubed = cube - 3 * side.squares @ delta + 3 * side.diagonal @ delta**2 - (delta**3).sum()
+    mme = -2 * delta @ (ku - delta * u)
+    mee = -2 * s * (delta @ u) + n * (u @ ku - delta @ u**2) - uu * delta.sum()
+    return float(m_cubed + 3 * mme + 3 * mee + 2 * s**3 + 6 * n * s * uu)
