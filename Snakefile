@@ -3,7 +3,15 @@ from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
-from tending import config as study, hub_run, paths, run_lock, selection
+from tending import (
+    components,
+    config as study,
+    hub_run,
+    pairs,
+    paths,
+    run_lock,
+    selection,
+)
 from tending.job import check_interpreter
 from tending.plan import Plan, embedded_packages, module_version
 from tending.provenance import code_hash, file_sha256
@@ -23,6 +31,7 @@ study.check_schema(
     config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 )
 validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
+pairs.normalise(config)
 study.check(config)
 
 if workflow.is_main_process and run_lock.take():

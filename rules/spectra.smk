@@ -1,8 +1,10 @@
 rule spectra:
     input:
         checkpoint=paths.CHECKPOINT,
+        tokenizer=plan.vocabulary_file,
     output:
-        spectra=paths.SPECTRA,
+        # An updated file keeps the components that have not changed.
+        spectra=update(paths.SPECTRA),
     log:
         paths.log(paths.SPECTRA),
     benchmark:
@@ -12,8 +14,10 @@ rule spectra:
         "../envs/tending.yaml"
     params:
         definitions=plan.definitions(),
+        components=plan.metric_codes(components.PACKAGE, plan.weighed()),
+        vocabulary=plan.vocabulary,
         family=plan.family_code,
-        code=code_hash("tending.spectra", "tending.weights", script="spectra"),
+        code=code_hash("tending.weights", "tending.vocabulary", script="spectra"),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"
     script:

@@ -17,8 +17,11 @@ rule effective_rank_table:
         "../envs/tending.yaml"
     params:
         metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
+        restricted=plan.restricted("spectrum"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="effective_rank_table"),
+        code=code_hash(
+            "tending.tables", "tending.restricted", script="effective_rank_table"
+        ),
     message:
         "Table of effective ranks"
     script:
@@ -44,8 +47,11 @@ rule convergence_table:
         "../envs/tending.yaml"
     params:
         metrics=config["similarity"],
+        restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="convergence_table"),
+        code=code_hash(
+            "tending.tables", "tending.restricted", script="convergence_table"
+        ),
     message:
         "Table of convergence scores"
     script:

@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
-from tending import store, tables
+from tending import restricted, store, tables
 from tending.job import progress, running
 
 
 def main(
-    scores: list[Path], metrics: list[str], training_steps: dict[str, int], csv: Path, parquet: Path
+    scores: list[Path],
+    metrics: list[str],
+    training_steps: dict[str, int],
+    csv: Path,
+    parquet: Path,
+    only: dict[str, list[str]] | None = None,
 ) -> None:
+    """only: components of a metric that is not taken of all."""
     blocks = []
     with progress(len(scores), "files") as advance:
         for path in scores:
@@ -19,6 +25,7 @@ def main(
                 tables.layer_block(place, component, values, metric, rows)
                 for metric in metrics
                 for component, values in read.metrics[metric].items()
+                if restricted.taken(only or {}, metric, component)
             ]
             advance()
     tables.write(tables.table(blocks), csv, parquet)
@@ -32,4 +39,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
+            restricted.parsed(snakemake.params.restricted),
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tending import found, store, tables
+from tending import found, restricted, store, tables
 from tending.config import SPECTRUM
 from tending.job import progress, running
 
@@ -13,7 +13,9 @@ def main(
     training_steps: dict[str, int],
     csv: Path,
     parquet: Path,
+    only: dict[str, list[str]] | None = None,
 ) -> None:
+    """only: components of a metric that is not taken of all."""
     loaded = {n: found.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
     blocks = []
     with progress(len(spectra), "files") as advance:
@@ -24,6 +26,7 @@ def main(
                 tables.layer_block(place, name, metric.compute(values), quantity, values.shape[-1])
                 for name, values in read.arrays.items()
                 for quantity, metric in loaded.items()
+                if restricted.taken(only or {}, quantity, name)
             ]
             advance()
     tables.write(tables.table(blocks), csv, parquet)
@@ -37,4 +40,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
+            restricted.parsed(snakemake.params.restricted),
         )

@@ -1,29 +1,76 @@
 """Singular values of one checkpoint's weights."""
 
+import logging
+from contextlib import nullcontext
 from pathlib import Path
 
-from tending import fetching, inspection, store
+from tending import components, fetching, inspection, spectra, spectrum_file, store, vocabulary
 from tending.families import family, published_family
 from tending.job import running
-from tending.spectra import published_spectra, weight_spectra
+from tending.spectra import ModelWeights, Shape, Spectrum
 
 
-def main(record: Path, definitions: list[str], study: str, keep: bool, output: Path) -> None:
-    checkpoint = inspection.read(record)
-    with fetching.weights(checkpoint, study, keep):
-        weights, config = checkpoint.weights(), checkpoint.config
-        values = dict(weight_spectra(family(checkpoint.family), weights, config))
-        if "published" in definitions:
-            kind = published_family(checkpoint.family)
-            values |= store.as_published(published_spectra(kind, weights, config, values))
-        store.write_arrays(output, values, store.checkpoint_attributes(study, checkpoint))
+def main(
+    record: Path,
+    definitions: list[str],
+    codes: dict[str, str],
+    code: str,
+    tokens: int | None,
+    study: str,
+    keep: bool,
+    output: Path,
+) -> None:
+    """codes: component -> hash of its code; code: of all else that singular values depend on.
+
+    What `output` holds already is kept.
+    """
+    checkpoint, published = inspection.read(record), "published" in definitions
+    made = spectrum_file.fingerprints(checkpoint, codes, code, tokens)
+    arrays, shapes = spectrum_file.kept(output, made, published)
+    missing = spectrum_file.missing(codes, arrays)
+    logging.info("kept: %s; computing: %s", ", ".join(arrays) or "-", ", ".join(missing) or "-")
+    with fetching.weights(checkpoint, study, keep) if missing else nullcontext():
+        if missing:
+            fresh, fresh_shapes = computed(checkpoint, missing, published, tokens)
+            arrays, shapes = arrays | fresh, shapes | fresh_shapes
+        said = spectrum_file.attributes(made, shapes, tokens)
+        store.write_arrays(output, arrays, store.checkpoint_attributes(study, checkpoint) | said)
+
+
+def computed(
+    checkpoint: inspection.Checkpoint, names: list[str], published: bool, tokens: int | None
+) -> tuple[dict[str, Spectrum], dict[str, Shape]]:
+    """Singular values of the named components by dataset, and shapes of their matrices."""
+    weights, config = checkpoint.weights(), checkpoint.config
+    source = ModelWeights(family(checkpoint.family), weights, config, tokens)
+    arrays, shapes = spectra.component_spectra(source, names)
+    if published:
+        kind = published_family(checkpoint.family)
+        cut = spectra.published_spectra(kind, weights, config, arrays)
+        arrays = arrays | store.as_published(cut)
+    return arrays, shapes
+
+
+def tokens_of(named: int | None, tokenizer: list[str], asked: list[str]) -> int | None:
+    """How many tokens the model has, if a component asks: as named, or as its tokenizer says."""
+    if not components.of_model(asked):
+        return None
+    return vocabulary.count(Path(tokenizer[0])) if named is None else named
 
 
 if __name__ == "__main__":
     with running(snakemake.log[0], snakemake.threads):
+        component_codes = dict(line.split() for line in snakemake.params.components)
         main(
             Path(snakemake.input.checkpoint),
             list(snakemake.params.definitions),
+            component_codes,
+            f"{snakemake.params.family} {snakemake.params.code}",
+            tokens_of(
+                snakemake.params.vocabulary,
+                list(snakemake.input.get("tokenizer", [])),
+                list(component_codes),
+            ),
             snakemake.wildcards.study,
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.spectra),

@@ -8,9 +8,10 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import audit, found, published
+from tending import audit, found, pairs, published
 from tending import steps as schedules
 from tending.checkpoints import hub, source
+from tending.components import DEFAULT
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 from tending.families import published_family
 from tending.selection import Config, Model, asked, steps
@@ -66,6 +67,7 @@ def _mistake(error: ValidationError) -> str:
 def check(config: Config) -> None:
     """Raise ConfigError listing every problem of a config that its schema accepted."""
     problems = [*_names(config), *_models(config), *_corpus(config)]
+    problems += [text for text in pairs.problems(config) if text not in problems]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
@@ -88,7 +90,7 @@ def _models(config: Config) -> Iterator[str]:
         if count > 1:
             yield f"models: the name {name!r} is used {count} times; give each model its own"
     for model in config["models"]:
-        always = {"name", "source", "steps", "published_as"}
+        always = {"name", "source", "steps", "published_as", "vocabulary"}
         misplaced = list(_misplaced(MODELS, "model source", model, always))
         problems = misplaced or list(_steps(config, model)) or _published(config, model)
         for problem in problems:
@@ -237,6 +239,10 @@ def _published(config: Config, model: Model) -> Iterator[str]:
     for key, metric in zip(("similarity", "spectrum"), published.METRICS.values(), strict=True):
         if metric not in config[key]:
             yield f"published_as: the paper's metric {metric} is not in `{key}`; add it"
+        if metric in pairs.restrictions(config, key):
+            yield f"published_as: the paper's metric {metric} is of all components; name it alone"
+    for part in sorted(set(DEFAULT) - set(config["components"])):
+        yield f"published_as: the paper's {part} is not in `components`; add it"
 
 
 def _tokenizers(config: Config) -> Iterator[str]:

@@ -10,6 +10,7 @@ import importlib
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 def names(package: str) -> list[str]:
@@ -44,6 +45,28 @@ def constant(module: str, name: str) -> object:
             except ValueError:
                 break
     raise ValueError(f"{module} has no literal {name} at its top level")
+
+
+def literals(module: str) -> dict[str, Any]:
+    """Every literal assigned to a name in capitals at the top of `module`, without importing it."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(source(module).read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name.isupper():
+                found[name] = ast.literal_eval(node.value)
+    return found
+
+
+def argument(module: str, name: str, keyword: str, default: object) -> object:
+    """The literal given as `keyword` in the call assigned to `name` in `module`, or the default."""
+    for node in ast.parse(source(module).read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            named = any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+            for given in node.value.keywords if named else []:
+                if given.arg == keyword:
+                    return ast.literal_eval(given.value)
+    return default
 
 
 def source(module: str) -> Path:

@@ -7,8 +7,8 @@ exactly when something it depends on has changed.
 import json
 from typing import Any
 
+from tending import components, found, pairs, paths, provenance, published, selection
 from tending import corpus as corpora
-from tending import found, paths, provenance, published, selection
 from tending.checkpoints import hub, source
 from tending.study_files import StudyFiles, Wildcards
 
@@ -47,6 +47,13 @@ class Plan(StudyFiles):
             named = corpus["tokenizer"]
             return [named if named.endswith(".json") else f"{named}/tokenizer.json"]
         model = self.config["models"][0]
+        return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
+
+    def vocabulary_file(self, wildcards: Wildcards) -> list[str]:
+        """The tokenizer that says which rows of a model's embeddings are tokens, if it is asked."""
+        model = self._models[wildcards.model]
+        if "vocabulary" in model or not components.of_model(self.weighed()):
+            return []
         return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
 
     def weight_products(self, graph: Any) -> list[str]:
@@ -119,6 +126,20 @@ class Plan(StudyFiles):
         name = source(model["source"]).family(model, self.steps(model["name"])[-1], self.study)
         found.require("tending.families", name, "model family")
         return provenance.code_hash(f"tending.families.{name}")
+
+    def weighed(self) -> list[str]:
+        """Components whose singular values the study takes, in an order of their own."""
+        return sorted(pairs.measured(self.config, "weights"))
+
+    def vocabulary(self, wildcards: Wildcards) -> int | None:
+        """Number of a model's tokens, if the config says it and it is asked."""
+        asked = components.of_model(self.weighed())
+        return self._models[wildcards.model].get("vocabulary") if asked else None
+
+    def restricted(self, key: str) -> list[str]:
+        """`metric component component ...` for every metric of `key` that is not of all."""
+        named = pairs.restrictions(self.config, key)
+        return [" ".join([metric, *components]) for metric, components in named.items()]
 
     def context(self, wildcards: Wildcards) -> int:
         """The longest sequence that every model of the study can read, in tokens."""

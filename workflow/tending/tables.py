@@ -31,7 +31,7 @@ TYPES = {
 }
 COLUMNS = tuple(TYPES)
 NORMAL_95 = 1.959963984540054  # half-width of a 95 % interval in standard errors
-WHOLE = -1  # stands for "no head" while trajectories are told apart
+WHOLE = -1  # stands for "no head", or "no layer", while trajectories are told apart
 
 Columns = Mapping[str, Any]
 
@@ -73,13 +73,16 @@ def table(blocks: Iterable[Columns]) -> pd.DataFrame:
 def layer_block(
     place: Where, name: str, values: npt.NDArray[np.float64], quantity: str, n: int | None
 ) -> Columns:
-    """Rows of one quantity of one dataset, (layers,) or for a per-head one (layers, heads)."""
+    """Rows of one quantity of one dataset, (layers,) or for a per-head one (layers, heads).
+
+    A scalar is of the whole model, and its row has no layer.
+    """
     index = np.indices(values.shape)
     component, per_head, definition = part_of(name)
     return {
         **vars(place),
         "component": component,
-        "layer": index[0].ravel(),
+        **({"layer": index[0].ravel()} if values.ndim else {}),
         **({"head": index[1].ravel()} if per_head else {}),
         "quantity": quantity,
         "definition": definition,
@@ -187,36 +190,40 @@ def _stabilisation_blocks(
         (fraction_quantity(metric, threshold), training_steps),
         (step_quantity(metric, threshold), 1),
     )
-    return (
-        [
-            {
-                **common,
-                "layer": layer,
-                "head": pd.array([pd.NA if h == WHOLE else h for h in head], dtype="Int64"),
-                "quantity": quantity,
-                **_bounds(brackets, unit),
-                "n": len(steps),
-            }
-            for quantity, unit in units
-        ]
-        + [
-            {**common, "quantity": quantity, "n": [len(whole)], **_median(whole, unit)}
-            for quantity, unit in units
-        ]
-        + [
-            {
-                **common,
-                "quantity": share_quantity(metric, threshold),
-                "n": [len(whole)],
-                **_share(whole, early * training_steps),
-            }
-        ]
-    )
+    own: list[Columns] = [
+        {
+            **common,
+            "layer": _or_missing(layer),
+            "head": _or_missing(head),
+            "quantity": quantity,
+            **_bounds(brackets, unit),
+            "n": len(steps),
+        }
+        for quantity, unit in units
+    ]
+    if (layer == WHOLE).all():
+        return own  # there is one of the model, and nothing to summarise over layers
+    medians: list[Columns] = [
+        {**common, "quantity": quantity, "n": [len(whole)], **_median(whole, unit)}
+        for quantity, unit in units
+    ]
+    share = {
+        **common,
+        "quantity": share_quantity(metric, threshold),
+        "n": [len(whole)],
+        **_share(whole, early * training_steps),
+    }
+    return [*own, *medians, share]
+
+
+def _or_missing(index: Iterable[int]) -> pd.api.extensions.ExtensionArray:
+    """Layers or heads, where WHOLE stands for none."""
+    return pd.array([pd.NA if i == WHOLE else i for i in index], dtype="Int64")
 
 
 def _trajectories(group: pd.DataFrame) -> pd.DataFrame:
     """(layer, head) x step scores, ascending in all."""
-    keyed = group.assign(head=group["head"].fillna(WHOLE))
+    keyed = group.assign(**{part: group[part].fillna(WHOLE) for part in ("layer", "head")})
     return keyed.set_index(["layer", "head", "step"])["value"].unstack("step").sort_index()
 
 

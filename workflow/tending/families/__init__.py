@@ -1,9 +1,10 @@
 """Model families, one file each, named as the checkpoint's `model_type`.
 
 A family file says which weights are which and in what layout; it holds no mathematics. It has
-the names of `Family` at its top level, and those of `PublishedFamily` if the code of
-arXiv 2410.11451 means something for its layout. Arrays may be NumPy's or torch's: only slicing and
-reshaping is used. Options that a config.json does not name have the values that transformers'
+the names of `Family`, at its top level or as attributes of an object called FAMILY there; those of
+`GatedFamily` if its MLP has a gate; and those of `PublishedFamily` if the code of arXiv 2410.11451
+means something for its layout. Arrays may be NumPy's or torch's: only slicing and reshaping is
+used. Options that a config.json does not name have the values that transformers'
 config class gives them; sizes it must name. Files with a leading underscore hold what several
 families share and are no families.
 """
@@ -55,10 +56,29 @@ class Attention:
     rms_eps: float | None = None
 
 
+@dataclass(frozen=True)
+class QueryKey:
+    """Query and key maps of one layer, split into heads; heads may share a key map.
+
+    query, key: (heads, d_head, d_model); query_bias, key_bias: (heads, d_head) or None.
+    What else makes attention scores is not here: positions, norms, clipping, scale, softcap.
+    """
+
+    query: Any
+    query_bias: Any | None
+    key: Any
+    key_bias: Any | None
+
+
 class Family(Protocol):
-    """What a family file defines. Weight and module names are relative to the base model."""
+    """What a family file defines. Weight and module names are relative to the base model.
+
+    Modules are linear projections, except the block, and are listened at: what follows one, be it
+    a residual or a norm, is not part of its output.
+    """
 
     PREFIX: str  # of the base model's weights in a causal-LM checkpoint, e.g. "gpt_neox."
+    EMBEDDING: str  # name of the input embedding's matrix, (vocabulary, width)
     HEADS: tuple[str, ...]  # of the output head's weights there, e.g. ("lm_head.",)
     TIED: bool  # whether the head's matrix is the embedding's where config.json does not say
 
@@ -75,14 +95,41 @@ class Family(Protocol):
     def value_module(self, layer: int) -> str:
         """The module that holds W_V; its input, whatever the model gives it, is LN(x)."""
 
+    def attention_module(self, layer: int) -> str:
+        """The module that holds W_O; its output is the `attention_out` activation."""
+
+    def mlp_in_module(self, layer: int) -> str:
+        """The MLP's up-projection; its output is the `mlp_in` activation."""
+
     def mlp_out_module(self, layer: int) -> str:
         """The MLP's down-projection; its output is the `mlp_out` activation."""
+
+    def block_module(self, layer: int) -> str:
+        """The whole block: its first argument and its output, or the first of a tuple, are the
+        residual stream before and after it.
+        """
 
     def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
         """Value and output maps of `layer`, split into heads."""
 
+    def query_key(self, weights: Weights, config: Config, layer: int) -> QueryKey:
+        """Query and key maps of `layer`, split into heads."""
+
+    def mlp_in(self, weights: Weights, layer: int) -> Any:
+        """The up-projection's matrix, (d_mlp, d_model)."""
+
     def mlp_out(self, weights: Weights, layer: int) -> Any:
         """The down-projection's matrix, (d_model, d_mlp)."""
+
+
+class GatedFamily(Family, Protocol):
+    """A family whose MLPs multiply the up-projection by a gate."""
+
+    def mlp_gate_module(self, layer: int) -> str:
+        """The gate's projection; its output, before the nonlinearity, is the activation."""
+
+    def mlp_gate(self, weights: Weights, layer: int) -> Any:
+        """The gate's matrix, (d_mlp, d_model)."""
 
 
 class PublishedFamily(Family, Protocol):
@@ -94,7 +141,33 @@ class PublishedFamily(Family, Protocol):
 
 def family(model_type: str) -> Family:
     """The family of a checkpoint's `model_type`; ValueError with the known ones otherwise."""
-    return cast(Family, found.load("tending.families", model_type, "model family"))
+    module = found.load("tending.families", model_type, "model family")
+    return cast(Family, getattr(module, "FAMILY", module))
+
+
+def gated(kind: Family) -> GatedFamily | None:
+    """The family as one with gated MLPs; None if they have no gate."""
+    return cast(GatedFamily, kind) if hasattr(kind, "mlp_gate_module") else None
+
+
+def tied(kind: Family, config: Config) -> bool:
+    """Whether the output head's matrix is the embedding's."""
+    return bool(config.get("tie_word_embeddings", kind.TIED))
+
+
+def unembedding(kind: Family, weights: Weights, config: Config) -> Any:
+    """The output head's matrix, (vocabulary, width); a tied one is the embedding's.
+
+    Raises ValueError if the files hold the base model alone and the head is not tied.
+    """
+    names = [kind.EMBEDDING] if tied(kind, config) else [f"{head}weight" for head in kind.HEADS]
+    for name in names:
+        if name in weights:
+            return weights[name]
+    raise ValueError(
+        f"the checkpoint has no output head ({' or '.join(names)}): its files hold the base model "
+        f"alone; remove `unembedding` from `components` or the model from the study"
+    )
 
 
 def published_family(model_type: str) -> PublishedFamily:

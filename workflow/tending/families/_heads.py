@@ -1,26 +1,23 @@
 """How projections are cut into heads, for the layouts that several families share."""
 
+from dataclasses import replace
 from typing import Any
 
-from tending.families import Attention, Weights
+from tending.families import Attention, QueryKey, Weights
+
+Part = tuple[Any, Any | None]
 
 
 def fused(weights: Weights, module: str, output: str, heads: int) -> Attention:
-    """Maps of a layer with one `module` for query, key and value, interleaved per head.
+    """Value and output maps of a layer with one `module` for query, key and value."""
+    value, bias = _interleaved(weights, module, heads, part=2)
+    return _attention(weights, value, bias, output, heads)
 
-    The fused projection's rows are [head, (query, key, value), d_head]: each head's value rows
-    follow its own query and key rows. Cutting the matrix into thirds has the same shapes and
-    mixes queries, keys and values of the last heads.
-    """
-    rows = weights[f"{module}.weight"]
-    bias = weights.get(f"{module}.bias")
-    d_head, d_model = rows.shape[0] // (3 * heads), rows.shape[1]
-    return Attention(
-        value=rows.reshape(heads, 3, d_head, d_model)[:, 2],
-        value_bias=None if bias is None else bias.reshape(heads, 3, d_head)[:, 2],
-        output=columns(weights[f"{output}.weight"], heads),
-        output_bias=weights.get(f"{output}.bias"),
-    )
+
+def fused_query_key(weights: Weights, module: str, heads: int) -> QueryKey:
+    """Query and key maps of such a layer."""
+    query, key = (_interleaved(weights, module, heads, part) for part in (0, 1))
+    return QueryKey(*query, *key)
 
 
 def separate(
@@ -32,15 +29,54 @@ def separate(
     (grouped-query attention), head h uses value head h // (heads / value_heads).
     """
     value_heads = value_heads or heads
-    rows = weights[f"{value}.weight"]
-    bias = weights.get(f"{value}.bias")
-    d_head, d_model = rows.shape[0] // value_heads, rows.shape[1]
+    rows, bias = _rows(weights, value, heads, value_heads)
+    return replace(_attention(weights, rows, bias, output, heads), value_heads=value_heads)
+
+
+def separate_query_key(
+    weights: Weights, query: str, key: str, heads: int, key_heads: int | None = None
+) -> QueryKey:
+    """Maps of a layer whose modules `query` and `key` hold W_Q and W_K alone.
+
+    Rows are [head, d_head]; key heads are shared as value heads are.
+    """
+    of_key = _rows(weights, key, heads, key_heads or heads)
+    return QueryKey(*_rows(weights, query, heads, heads), *of_key)
+
+
+def _interleaved(weights: Weights, module: str, heads: int, part: int) -> Part:
+    """Query (0), key (1) or value (2) of a fused projection, (heads, d_head, d_model), and bias.
+
+    Its rows are [head, (query, key, value), d_head]: each head's value rows follow its own query
+    and key rows. Cutting the matrix into thirds has the same shapes and mixes queries, keys and
+    values of the last heads.
+    """
+    rows = weights[f"{module}.weight"]
+    bias = weights.get(f"{module}.bias")
+    d_head, d_model = rows.shape[0] // (3 * heads), rows.shape[1]
+    return (
+        rows.reshape(heads, 3, d_head, d_model)[:, part],
+        None if bias is None else bias.reshape(heads, 3, d_head)[:, part],
+    )
+
+
+def _rows(weights: Weights, module: str, heads: int, distinct: int) -> Part:
+    """A projection's rows and bias by head, of which `distinct` differ."""
+    rows = weights[f"{module}.weight"]
+    bias = weights.get(f"{module}.bias")
+    d_head, d_model = rows.shape[0] // distinct, rows.shape[1]
+    return (
+        _shared(rows.reshape(distinct, d_head, d_model), heads),
+        None if bias is None else _shared(bias.reshape(distinct, d_head), heads),
+    )
+
+
+def _attention(weights: Weights, value: Any, bias: Any, output: str, heads: int) -> Attention:
     return Attention(
-        value=_shared(rows.reshape(value_heads, d_head, d_model), heads),
-        value_bias=None if bias is None else _shared(bias.reshape(value_heads, d_head), heads),
+        value=value,
+        value_bias=bias,
         output=columns(weights[f"{output}.weight"], heads),
         output_bias=weights.get(f"{output}.bias"),
-        value_heads=value_heads,
     )
 
 

@@ -1,16 +1,14 @@
 """The block layout of Llama, and what its kin do differently.
 
 Projections q, k, v, o of their own, grouped-query attention, a gated MLP. A family of this
-layout names its differences in a `Layout` and takes its functions.
+layout is a `Layout` that names its differences.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from tending.families import Architecture, Attention, Config, Weights, _heads
+from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
-PREFIX = "model."
-HEADS = ("lm_head.",)
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 ATTENTION = (*QKV, "self_attn.o_proj")
 MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
@@ -24,6 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 class Layout:
     """Llama's layout with a family's own defaults.
 
+    TIED: whether the head's matrix is the embedding's where config.json does not say.
     d_head, value_heads, logit_cap: where config.json has no `head_dim`, `num_key_value_heads`,
     `final_logit_softcapping`; None is d_model / heads, heads, no cap. optional_bias: options of
     the config, false by default, with the projections that have a bias if set. biased:
@@ -31,6 +30,11 @@ class Layout:
     queries and keys have one, over each head or over all. final_norm: whether it has weights.
     """
 
+    PREFIX: ClassVar[str] = "model."
+    EMBEDDING: ClassVar[str] = "embed_tokens.weight"
+    HEADS: ClassVar[tuple[str, ...]] = ("lm_head.",)
+
+    TIED: bool = False
     d_head: int | None = None
     value_heads: int | None = None
     logit_cap: float | None = None
@@ -58,7 +62,7 @@ class Layout:
         sizes, layer = self.architecture(config), self._layer(config)
         final: Shapes = {"norm.weight": (sizes.d_model,)} if self.final_norm else {}
         return {
-            "embed_tokens.weight": (sizes.vocabulary, sizes.d_model),
+            self.EMBEDDING: (sizes.vocabulary, sizes.d_model),
             **final,
             **{f"layers.{i}.{name}": s for i in range(sizes.layers) for name, s in layer.items()},
         }
@@ -67,9 +71,25 @@ class Layout:
         """The projection of the values."""
         return f"layers.{layer}.self_attn.v_proj"
 
+    def attention_module(self, layer: int) -> str:
+        """The output projection of attention."""
+        return f"layers.{layer}.self_attn.o_proj"
+
+    def mlp_in_module(self, layer: int) -> str:
+        """The up-projection."""
+        return f"layers.{layer}.mlp.up_proj"
+
+    def mlp_gate_module(self, layer: int) -> str:
+        """The gate's projection."""
+        return f"layers.{layer}.mlp.gate_proj"
+
     def mlp_out_module(self, layer: int) -> str:
         """The down-projection."""
         return f"layers.{layer}.mlp.down_proj"
+
+    def block_module(self, layer: int) -> str:
+        """The whole block."""
+        return f"layers.{layer}"
 
     def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
         """Value and output maps, split into heads; value heads may be shared."""
@@ -77,7 +97,23 @@ class Layout:
         heads, shared = config["num_attention_heads"], self._value_heads(config)
         return _heads.separate(weights, f"{block}.v_proj", f"{block}.o_proj", heads, shared)
 
-    def mlp_out(self, weights: Weights, layer: int) -> object:
+    def query_key(self, weights: Weights, config: Config, layer: int) -> QueryKey:
+        """Query and key maps, split into heads; key heads may be shared."""
+        block = f"layers.{layer}.self_attn"
+        heads, shared = config["num_attention_heads"], self._value_heads(config)
+        return _heads.separate_query_key(
+            weights, f"{block}.q_proj", f"{block}.k_proj", heads, shared
+        )
+
+    def mlp_in(self, weights: Weights, layer: int) -> Any:
+        """The up-projection's matrix, (d_mlp, d_model)."""
+        return weights[f"{self.mlp_in_module(layer)}.weight"]
+
+    def mlp_gate(self, weights: Weights, layer: int) -> Any:
+        """The gate's matrix, (d_mlp, d_model)."""
+        return weights[f"{self.mlp_gate_module(layer)}.weight"]
+
+    def mlp_out(self, weights: Weights, layer: int) -> Any:
         """The down-projection's matrix, (d_model, d_mlp)."""
         return weights[f"{self.mlp_out_module(layer)}.weight"]
 

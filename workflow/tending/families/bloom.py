@@ -1,8 +1,9 @@
 """BLOOM. Its attention and MLP modules add the residual; the maps here are the projections'."""
 
-from tending.families import Architecture, Attention, Config, Weights, _heads
+from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
 PREFIX = "transformer."
+EMBEDDING = "word_embeddings.weight"
 HEADS = ("lm_head.",)
 TIED = True
 
@@ -50,7 +51,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
         "input_layernorm": (d,),
         "post_attention_layernorm": (d,),
     }
-    found: dict[str, tuple[int, ...]] = {"word_embeddings.weight": (sizes.vocabulary, d)}
+    found: dict[str, tuple[int, ...]] = {EMBEDDING: (sizes.vocabulary, d)}
     for norm in ("word_embeddings_layernorm", "ln_f"):
         found |= {f"{norm}.weight": (d,), f"{norm}.bias": (d,)}
     for i in range(sizes.layers):
@@ -64,9 +65,24 @@ def value_module(layer: int) -> str:
     return f"h.{layer}.self_attention.query_key_value"
 
 
+def attention_module(layer: int) -> str:
+    """The output projection of attention."""
+    return f"h.{layer}.self_attention.dense"
+
+
+def mlp_in_module(layer: int) -> str:
+    """The up-projection."""
+    return f"h.{layer}.mlp.dense_h_to_4h"
+
+
 def mlp_out_module(layer: int) -> str:
     """The down-projection, before the residual is added."""
     return f"h.{layer}.mlp.dense_4h_to_h"
+
+
+def block_module(layer: int) -> str:
+    """The whole block."""
+    return f"h.{layer}"
 
 
 def attention(weights: Weights, config: Config, layer: int) -> Attention:
@@ -75,6 +91,16 @@ def attention(weights: Weights, config: Config, layer: int) -> Attention:
     return _heads.fused(
         weights, f"{block}.query_key_value", f"{block}.dense", heads=_heads_of(config)
     )
+
+
+def query_key(weights: Weights, config: Config, layer: int) -> QueryKey:
+    """Query and key maps, from the same fused projection as the values."""
+    return _heads.fused_query_key(weights, value_module(layer), _heads_of(config))
+
+
+def mlp_in(weights: Weights, layer: int) -> object:
+    """The up-projection's matrix, (d_mlp, d_model)."""
+    return weights[f"{mlp_in_module(layer)}.weight"]
 
 
 def mlp_out(weights: Weights, layer: int) -> object:

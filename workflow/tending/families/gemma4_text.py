@@ -7,10 +7,9 @@ them, so this is for models trained from a config of their own.
 from dataclasses import replace
 from typing import Any
 
-from tending.families import Architecture, Attention, Config, Weights, _llama_layout
-from tending.families._llama_layout import SANDWICH_NORMS, Layout
+from tending.families import Architecture, Attention, Config, Weights
+from tending.families._llama_layout import SANDWICH_NORMS, Layout, Shapes
 
-_LAYOUT = Layout(d_head=256, value_heads=4, norms=SANDWICH_NORMS, qk_norm="head")
 _GLOBAL_D_HEAD = 512  # of full-attention layers, where a config names no other
 _REFUSED = {
     "num_kv_shared_layers": "layers that reuse another layer's keys and values have no W_V",
@@ -18,46 +17,39 @@ _REFUSED = {
     "enable_moe_block": "a mixture of experts has no single down-projection",
 }
 
-PREFIX = _llama_layout.PREFIX
-HEADS = _llama_layout.HEADS
-TIED = True
 
-value_module = _LAYOUT.value_module
-mlp_out_module = _LAYOUT.mlp_out_module
-mlp_out = _LAYOUT.mlp_out
-
-
-def architecture(config: Config) -> Architecture:
-    """Sizes from config.json; ValueError if the layers are not all alike."""
-    for option, reason in _REFUSED.items():
-        if config.get(option):
+class _Alike(Layout):
+    def architecture(self, config: Config) -> Architecture:
+        """Sizes from config.json; ValueError if the layers are not all alike."""
+        for option, reason in _REFUSED.items():
+            if config.get(option):
+                raise ValueError(
+                    f"gemma4_text with `{option}` = {config[option]} cannot be described: "
+                    f"{reason}; leave the model out of the study"
+                )
+        sizes = super().architecture(config)
+        overrides = _overrides(config)
+        value_heads = config.get("num_key_value_heads", self.value_heads)
+        usual = {"head_dim": sizes.d_head, "num_key_value_heads": value_heads}
+        if any(usual.get(k, value) != value for layer in overrides for k, value in layer.items()):
             raise ValueError(
-                f"gemma4_text with `{option}` = {config[option]} cannot be described: {reason}; "
-                f"leave the model out of the study"
+                f"gemma4_text with heads of several shapes ({usual}, but {overrides}) cannot be "
+                f"described: all layers must be alike; leave the model out of the study"
             )
-    sizes = _LAYOUT.architecture(config)
-    overrides = _overrides(config)
-    value_heads = config.get("num_key_value_heads", _LAYOUT.value_heads)
-    usual = {"head_dim": sizes.d_head, "num_key_value_heads": value_heads}
-    if any(usual.get(key, value) != value for layer in overrides for key, value in layer.items()):
-        raise ValueError(
-            f"gemma4_text with heads of several shapes ({usual}, but {overrides}) cannot be "
-            f"described: all layers must be alike; leave the model out of the study"
-        )
-    return sizes
+        return sizes
 
+    def shapes(self, config: Config) -> Shapes:
+        """Shape of every weight; the factor `layer_scalar` of each layer is a buffer, no weight."""
+        narrow = config.get("hidden_size_per_layer_input", 256)
+        found = super().shapes(config)
+        return found | self._inputs_per_layer(config, narrow) if narrow else found
 
-def shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """Shape of every weight; the factor `layer_scalar` of each layer is a buffer, not a weight."""
-    sizes, narrow = architecture(config), config.get("hidden_size_per_layer_input", 256)
-    found = _LAYOUT.shapes(config)
-    if narrow:
+    def _inputs_per_layer(self, config: Config, narrow: int) -> Shapes:
+        sizes = self.architecture(config)
         d, wide = sizes.d_model, sizes.layers * narrow
-        found |= {
-            "embed_tokens_per_layer.weight": (
-                config.get("vocab_size_per_layer_input", 262144),
-                wide,
-            ),
+        rows = config.get("vocab_size_per_layer_input", 262144)
+        found: Shapes = {
+            "embed_tokens_per_layer.weight": (rows, wide),
             "per_layer_model_projection.weight": (wide, d),
             "per_layer_projection_norm.weight": (narrow,),
         }
@@ -65,13 +57,12 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
             found[f"layers.{i}.per_layer_input_gate.weight"] = (narrow, d)
             found[f"layers.{i}.per_layer_projection.weight"] = (d, narrow)
             found[f"layers.{i}.post_per_layer_input_norm.weight"] = (d,)
-    return found
+        return found
 
-
-def attention(weights: Weights, config: Config, layer: int) -> Attention:
-    """Value and output maps; each head's values are normed, without weights."""
-    eps = config.get("rms_norm_eps", 1e-6)
-    return replace(_LAYOUT.attention(weights, config, layer), rms_eps=eps)
+    def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
+        """Value and output maps; each head's values are normed, without weights."""
+        eps = config.get("rms_norm_eps", 1e-6)
+        return replace(super().attention(weights, config, layer), rms_eps=eps)
 
 
 def _overrides(config: Config) -> list[dict[str, Any]]:
@@ -79,3 +70,6 @@ def _overrides(config: Config) -> list[dict[str, Any]]:
     if "per_layer_config" in config:
         return list(config["per_layer_config"].values())
     return [{"head_dim": config.get("global_head_dim", _GLOBAL_D_HEAD)}]
+
+
+FAMILY = _Alike(TIED=True, d_head=256, value_heads=4, norms=SANDWICH_NORMS, qk_norm="head")

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from tending.families import Architecture, Attention, Config, Weights, _heads
+from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
 PREFIX = "gpt_neox."
+EMBEDDING = "embed_in.weight"
 HEADS = ("embed_out.", "lm_head.")  # by its old and its new name in transformers
 TIED = False
 
@@ -42,7 +43,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
         layer["attention.query_key_value.bias"] = (3 * d,)
         layer["attention.dense.bias"] = (d,)
     return {
-        "embed_in.weight": (sizes.vocabulary, d),
+        EMBEDDING: (sizes.vocabulary, d),
         "final_layer_norm.weight": (d,),
         "final_layer_norm.bias": (d,),
         **{f"layers.{i}.{name}": s for i in range(sizes.layers) for name, s in layer.items()},
@@ -54,9 +55,24 @@ def value_module(layer: int) -> str:
     return f"layers.{layer}.attention.query_key_value"
 
 
+def attention_module(layer: int) -> str:
+    """The output projection of attention."""
+    return f"layers.{layer}.attention.dense"
+
+
+def mlp_in_module(layer: int) -> str:
+    """The up-projection."""
+    return f"layers.{layer}.mlp.dense_h_to_4h"
+
+
 def mlp_out_module(layer: int) -> str:
     """The down-projection."""
     return f"layers.{layer}.mlp.dense_4h_to_h"
+
+
+def block_module(layer: int) -> str:
+    """The whole block."""
+    return f"layers.{layer}"
 
 
 def attention(weights: Weights, config: Config, layer: int) -> Attention:
@@ -85,6 +101,16 @@ def published_attention(weights: Weights, config: Config, layer: int) -> Attenti
         value=weights[f"{fused}.weight"][2 * d :].reshape(heads, d_head, d),
         value_bias=None if bias is None else bias[2 * d :].reshape(heads, d_head),
     )
+
+
+def query_key(weights: Weights, config: Config, layer: int) -> QueryKey:
+    """Query and key maps, from the same fused projection as the values."""
+    return _heads.fused_query_key(weights, value_module(layer), architecture(config).heads)
+
+
+def mlp_in(weights: Weights, layer: int) -> object:
+    """The up-projection's matrix, (d_mlp, d_model)."""
+    return weights[f"{mlp_in_module(layer)}.weight"]
 
 
 def mlp_out(weights: Weights, layer: int) -> object:

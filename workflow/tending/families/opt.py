@@ -1,8 +1,9 @@
 """OPT. The 350m model has its norms after attention and MLP, and narrower embeddings."""
 
-from tending.families import Architecture, Attention, Config, Weights, _heads
+from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
 PREFIX = "model."
+EMBEDDING = "decoder.embed_tokens.weight"
 HEADS = ("lm_head.",)
 TIED = True
 
@@ -57,15 +58,41 @@ def value_module(layer: int) -> str:
     return f"decoder.layers.{layer}.self_attn.v_proj"
 
 
+def attention_module(layer: int) -> str:
+    """The output projection of attention."""
+    return f"decoder.layers.{layer}.self_attn.out_proj"
+
+
+def mlp_in_module(layer: int) -> str:
+    """The up-projection."""
+    return f"decoder.layers.{layer}.fc1"
+
+
 def mlp_out_module(layer: int) -> str:
     """The down-projection; transformers gives it all tokens in one row, without batches."""
     return f"decoder.layers.{layer}.fc2"
+
+
+def block_module(layer: int) -> str:
+    """The whole block."""
+    return f"decoder.layers.{layer}"
 
 
 def attention(weights: Weights, config: Config, layer: int) -> Attention:
     """Value and output maps, split into heads."""
     block, heads = f"decoder.layers.{layer}.self_attn", config["num_attention_heads"]
     return _heads.separate(weights, f"{block}.v_proj", f"{block}.out_proj", heads)
+
+
+def query_key(weights: Weights, config: Config, layer: int) -> QueryKey:
+    """Query and key maps, split into heads."""
+    block, heads = f"decoder.layers.{layer}.self_attn", config["num_attention_heads"]
+    return _heads.separate_query_key(weights, f"{block}.q_proj", f"{block}.k_proj", heads)
+
+
+def mlp_in(weights: Weights, layer: int) -> object:
+    """The up-projection's matrix, (d_mlp, d_model)."""
+    return weights[f"{mlp_in_module(layer)}.weight"]
 
 
 def mlp_out(weights: Weights, layer: int) -> object:

@@ -1,8 +1,9 @@
 """Phi-1, 1.5 and 2: attention and MLP read the same norm, and everything has a bias."""
 
-from tending.families import Architecture, Attention, Config, Weights, _heads
+from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
 PREFIX = "model."
+EMBEDDING = "embed_tokens.weight"
 HEADS = ("lm_head.",)
 TIED = False
 
@@ -41,7 +42,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
         **{f"layers.{i}.{name}": s for i in range(sizes.layers) for name, s in layer.items()},
     }
     return {
-        "embed_tokens.weight": (sizes.vocabulary, d),
+        EMBEDDING: (sizes.vocabulary, d),
         **{f"{name}.weight": shape for name, shape in found.items()},
         **{f"{name}.bias": shape[:1] for name, shape in found.items()},
     }
@@ -56,9 +57,24 @@ def value_module(layer: int) -> str:
     return f"layers.{layer}.self_attn.v_proj"
 
 
+def attention_module(layer: int) -> str:
+    """The output projection of attention."""
+    return f"layers.{layer}.self_attn.dense"
+
+
+def mlp_in_module(layer: int) -> str:
+    """The up-projection."""
+    return f"layers.{layer}.mlp.fc1"
+
+
 def mlp_out_module(layer: int) -> str:
     """The down-projection."""
     return f"layers.{layer}.mlp.fc2"
+
+
+def block_module(layer: int) -> str:
+    """The whole block."""
+    return f"layers.{layer}"
 
 
 def attention(weights: Weights, config: Config, layer: int) -> Attention:
@@ -66,6 +82,18 @@ def attention(weights: Weights, config: Config, layer: int) -> Attention:
     block = f"layers.{layer}.self_attn"
     heads, shared = config["num_attention_heads"], _value_heads(config)
     return _heads.separate(weights, f"{block}.v_proj", f"{block}.dense", heads, shared)
+
+
+def query_key(weights: Weights, config: Config, layer: int) -> QueryKey:
+    """Query and key maps, split into heads; key heads may be shared."""
+    block = f"layers.{layer}.self_attn"
+    heads, shared = config["num_attention_heads"], _value_heads(config)
+    return _heads.separate_query_key(weights, f"{block}.q_proj", f"{block}.k_proj", heads, shared)
+
+
+def mlp_in(weights: Weights, layer: int) -> object:
+    """The up-projection's matrix, (d_mlp, d_model)."""
+    return weights[f"{mlp_in_module(layer)}.weight"]
 
 
 def mlp_out(weights: Weights, layer: int) -> object:

@@ -71,9 +71,10 @@ def score_limits(values: pd.Series) -> tuple[float, float]:
 def medians(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Median over the rows of each model and step, with a band from quartile to quartile."""
     for i, (model, style) in enumerate(looks.items()):
-        spread = select.quartiles(rows[rows["model"] == model])
-        if spread.empty:
+        own = rows[rows["model"] == model]
+        if own.empty:  # also of a metric that is not taken of this component
             continue
+        spread = select.quartiles(own)
         at = spread.index.to_numpy(dtype=float)
         lower, upper = spread["lower"].to_numpy(), spread["upper"].to_numpy()
         ax.fill_between(at, lower, upper, color=style.colour, alpha=0.15, linewidth=0)

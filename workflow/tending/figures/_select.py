@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from tending import found
+from tending.components import DEFAULT
+from tending.components import component as describe
 from tending.figures import Options
 from tending.metrics import spectrum
 
-COMPONENTS = ("attention_ov", "mlp_out")
-_LABELS = {"attention_ov": "Attention OV", "mlp_out": "MLP output"}
+COMPONENTS = DEFAULT  # come first
 
 
 def correct(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -87,8 +88,8 @@ def layers(table: pd.DataFrame, model: str) -> int:
 
 
 def component_label(component: str) -> str:
-    """A component as a reader calls it."""
-    return _LABELS.get(component, component.replace("_", " "))
+    """A component as its own file calls it."""
+    return describe(component).label
 
 
 def metric_label(metric: str) -> str:

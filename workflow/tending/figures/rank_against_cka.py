@@ -25,7 +25,8 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     """Columns: components; one point per layer and step; marker: model; colour: progress."""
     scores, ranks = tables["convergence"], tables["effective_rank"]
     metric, rank = options.lead_metric, options.lead_rank_metric
-    components = select.components(scores, [metric])
+    measured = select.components(scores, [metric])
+    components = [c for c in measured if not _whole(ranks, rank, c).empty]
     looks = model_looks(select.models(scores, options))
     figure, axes = _panels.grid(1, len(components), 2.6, 0.6, sharey=True)
     limits = []

@@ -1,0 +1,20 @@
+"""What attention writes, weighted by attention. No weights: W_O alone is not a circuit.
+
+Activation: the output of the output projection, bias included, before a norm or the residual that
+may follow.
+"""
+
+from tending.components import Probe
+from tending.families import Family
+
+LABEL = "Attention output"
+DESCRIPTION = "attention's output projection, weighted by attention, d"
+WEIGHTS = False
+ACTIVATIONS = True
+HEADS = False
+ONE_MATRIX = False
+
+
+def probe(kind: Family, layer: int) -> Probe:
+    """What the output projection gives."""
+    return Probe(kind.attention_module(layer), "output")

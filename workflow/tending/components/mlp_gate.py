@@ -1,0 +1,29 @@
+"""The gate's projection of a gated MLP.
+
+Activation: its output, bias included, before the nonlinearity.
+"""
+
+from typing import cast
+
+from tending.components import Probe
+from tending.families import Family, GatedFamily
+from tending.spectra import ModelWeights, Spectra, of_matrix
+
+LABEL = "MLP gate"
+DESCRIPTION = "the gate of a gated MLP, d_mlp x d"
+WEIGHTS = True
+ACTIVATIONS = True
+HEADS = False
+ONE_MATRIX = True
+REQUIRES = ("mlp_gate", "mlp_gate_module")
+
+
+def spectra(weights: ModelWeights, layer: int) -> Spectra:
+    """min(d, d_mlp) values."""
+    kind = cast(GatedFamily, weights.kind)
+    return of_matrix(kind.mlp_gate(weights.tensors, layer))
+
+
+def probe(kind: Family, layer: int) -> Probe:
+    """What the projection gives, its bias included."""
+    return Probe(cast(GatedFamily, kind).mlp_gate_module(layer), "output")
