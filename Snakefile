@@ -9,6 +9,7 @@ from tending import (
     hub_run,
     pairs,
     paths,
+    representation_config,
     run_lock,
     selection,
 )
@@ -78,6 +79,7 @@ rule all:
         plan.per_checkpoint(paths.ACTIVATIONS),
         plan.per_checkpoint(paths.SPECTRA),
         plan.per_checkpoint(paths.CONVERGENCE),
+        plan.representation_files(),
     message:
         "Everything is there"
 
@@ -88,6 +90,7 @@ include: "rules/hub.smk"
 include: "rules/activations.smk"
 include: "rules/spectra.smk"
 include: "rules/convergence.smk"
+include: "rules/representation.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"

@@ -20,7 +20,9 @@ rule effective_rank_table:
         restricted=plan.restricted("spectrum"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.tables", "tending.restricted", script="effective_rank_table"
+            "tending.spectrum_table",
+            "tending.restricted",
+            script="effective_rank_table",
         ),
     message:
         "Table of effective ranks"

@@ -12,6 +12,7 @@ import yaml
 from tending import found, paths
 from tending.config import FIGURES
 from tending.published import COMPARISON
+from tending.representation_config import TABLE as REPRESENTATION
 from tending.study_files import TABLES
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
@@ -85,7 +86,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    tables = {f"table_{name}" for name in (*TABLES, "audit", COMPARISON)}
+    tables = {f"table_{name}" for name in (*TABLES, "audit", COMPARISON, REPRESENTATION)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 
 

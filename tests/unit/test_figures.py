@@ -27,8 +27,9 @@ PACKAGE = "tending.figures"
 FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
+CATEGORIES |= {"Representations"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
-TABLES += ("published_comparison",)
+TABLES += ("published_comparison", "representation")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         "loss": _table(study, _losses(study)),
         "training": _table(study, _training(study, random) if study.trained else []),
         "published_comparison": _comparison(study, random),
+        "representation": _table(study, _representations(study, random)),
     }
 
 
@@ -181,6 +183,21 @@ def _ranks(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
                 if quantity == "condition_number" and (head is None or layer == 0):
                     scale = math.inf  # as where heads share values
                 rows.append({**row, **place, "value": value * scale})
+    return rows
+
+
+def _representations(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
+    metrics = {"anisotropy": 0.6, "intrinsic_dimension": 9.0, "power_law_alpha": 2.5}
+    metrics |= {"power_law_alpha_x_min": 4.0}
+    rows = []
+    for (model, component, layer, head), step in itertools.product(_places(study), study.steps):
+        for quantity, level in metrics.items():
+            value = level * (1 - 0.4 * step / study.steps[-1]) + random.normal(0, 0.02 * level)
+            place = {"component": component, "layer": layer, "head": head}
+            row = {"model": model.name, "step": step, "quantity": quantity, "n": 512}
+            ends = {"low": value - 0.1 * level, "high": value + 0.1 * level}
+            missing = quantity == "intrinsic_dimension" and layer == 0 and step == 0
+            rows.append({**row, **place, **ends, "value": math.nan if missing else value})
     return rows
 
 
@@ -413,6 +430,21 @@ def test_a_study_without_the_published_definition_is_drawn_with_the_correct_one(
     labels = [text.get_text() for text in legend.get_texts()]
     assert "this study, correct definition" in labels
     assert "this study, published definition" not in labels
+
+
+def test_representations_have_a_row_per_metric_and_a_column_per_part(small: Any) -> None:
+    """Details of a fit are in the table only; heads have columns of their own."""
+    panels = _panels(_draw("representation_by_step", small, SMALL))
+    assert len(panels) == 3 * 3
+    titles = [ax.get_title().split("\n")[0] for ax in panels[:3]]
+    assert titles == ["Attention OV", "MLP output", "Attention OV, heads"]
+    labels = [ax.get_ylabel().split("\n")[0] for ax in panels[::3]]
+    assert labels == ["Anisotropy", "Intrinsic dimension", "Power-law exponent"]
+    table = small["representation"]
+    rows = table[(table["model"] == "neox-d32") & (table["quantity"] == "anisotropy")]
+    whole = rows[(rows["component"] == "mlp_out") & rows["head"].isna()]
+    medians = whole.groupby("step")["value"].median().to_numpy(dtype=float)
+    np.testing.assert_allclose(panels[1].get_lines()[0].get_ydata(), medians)
 
 
 def test_nothing_beside_the_paper_is_an_error_that_says_so() -> None:

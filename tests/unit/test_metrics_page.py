@@ -8,9 +8,9 @@ import pytest
 from tending import found
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text("utf-8")
-KINDS = ("similarity", "spectrum")
+KINDS = ("similarity", "spectrum", "representation")
 LAWS = {"R": "rotation", "S": "scaling", "T": "translation"}
-RANGES = {"at most 1": (None, 1), "any": (None, None)}
+RANGES = {"at most 1": (None, 1), "any": (None, None), "(0, inf)": (0, None)}
 
 
 def rows() -> dict[str, list[str]]:
@@ -27,9 +27,12 @@ def test_every_metric_is_on_the_page_and_nothing_else() -> None:
     assert all(all(cells) for cells in rows().values())
 
 
-@pytest.mark.parametrize("name", found.names("tending.metrics.similarity"))
-def test_laws_and_range_of_similarities(name: str) -> None:
-    metric = found.load("tending.metrics.similarity", name, "metric").METRIC
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(k, n) for k in ("similarity", "representation") for n in found.names(f"tending.metrics.{k}")],
+)
+def test_laws_and_range_of_metrics_of_activations(kind: str, name: str) -> None:
+    metric = found.load(f"tending.metrics.{kind}", name, "metric").METRIC
     _, _, told, laws, *_ = rows()[name]
     assert {LAWS[letter] for letter in laws.split()} == metric.invariant_to
     ends = re.fullmatch(r"\[(-?\d), (\d)\]", told)

@@ -14,7 +14,7 @@ from tending import found
 from tending.metrics.similarity.cka import linear_cka
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("similarity", "spectrum")
+KINDS = ("similarity", "spectrum", "representation")
 
 
 @pytest.fixture

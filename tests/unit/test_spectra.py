@@ -10,7 +10,12 @@ import tiny
 from tending.families import Attention
 from tending.metrics.spectrum.effective_rank import effective_rank
 from tending.metrics.spectrum.proportional_effective_rank import proportional_effective_rank
-from tending.spectra import circuit_spectrum, head_spectra, singular_values, weight_spectra
+from tending.spectra import (
+    circuit_spectrum,
+    head_spectra,
+    singular_values,
+    weight_spectra,
+)
 
 Matrix = npt.NDArray[np.floating[Any]]
 

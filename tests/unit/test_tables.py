@@ -314,14 +314,18 @@ def test_a_table_of_every_metric_of_singular_values(tmp_path: Path) -> None:
         "mlp_out": np.array([[4.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]),
     }
     attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2}
+    attributes["matrix_shapes"] = '{"mlp_out": [4, 9]}'
     store.write_arrays(tmp_path / "s.h5", spectra, attributes)
     metrics = found.names(SPECTRUM)
     main = runpy.run_path(str(SCRIPTS / "effective_rank_table.py"))["main"]
     csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
     main([tmp_path / "s.h5"], metrics, {"m": 4}, csv, parquet)
     table = tables.read(parquet)
-    assert len(table) == 6 * len(metrics)
-    assert set(table["quantity"]) == set(metrics)
+    details = [f"power_law_alpha_{d}" for d in ("x_min", "x_max", "ks_distance", "tail")]
+    of_products = [name for name in metrics if name != "marchenko_pastur"]
+    assert len(table) == 6 * (len(of_products) + len(details)) + 2
+    assert set(table["quantity"]) == {*metrics, *details}
+    assert set(rows(table, quantity="marchenko_pastur")["component"]) == {"mlp_out"}
     assert rows(table, layer=1, head=1, quantity="nuclear")["value"].tolist() == [33.0]
     assert rows(table, component="mlp_out", quantity="condition_number")["value"].tolist() == [
         math.inf,
@@ -333,6 +337,19 @@ def test_a_table_of_every_metric_of_singular_values(tmp_path: Path) -> None:
         for name in metrics
         if math.isnan(found.load(SPECTRUM, name, "spectrum metric").METRIC.of_zeros)
     }
-    assert set(zeros[zeros["value"].isna()]["quantity"]) == empty
+    assert set(zeros[zeros["value"].isna()]["quantity"]) == {*empty, *details}
     again = pd.read_csv(csv)["value"]
     np.testing.assert_allclose(again, table["value"].to_numpy(float, na_value=np.nan), rtol=1e-15)
+
+
+def test_a_metric_of_one_matrix_needs_a_file_that_knows_its_shape(tmp_path: Path) -> None:
+    """A file from before shapes were kept is no file without such matrices."""
+    path = tmp_path / "s.h5"
+    attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2}
+    store.write_arrays(path, {"mlp_out": np.ones((2, 9))}, attributes)
+    main = runpy.run_path(str(SCRIPTS / "effective_rank_table.py"))["main"]
+    to = tmp_path / "t.csv", tmp_path / "t.parquet"
+    with pytest.raises(store.StoreError, match=r"s\.h5 knows the shape of no matrix, which march"):
+        main([path], ["effective_rank", "marchenko_pastur"], {"m": 4}, *to)
+    main([path], ["effective_rank"], {"m": 4}, *to)
+    assert len(tables.read(to[1])) == 2

@@ -5,6 +5,7 @@ from pathlib import Path
 from tending import found, restricted, store, tables
 from tending.config import SPECTRUM
 from tending.job import progress, running
+from tending.spectrum_table import spectrum_blocks
 
 
 def main(
@@ -22,12 +23,7 @@ def main(
         for path in spectra:
             read = store.read_arrays(path)
             place = tables.where(read.attributes, training_steps)
-            blocks += [
-                tables.layer_block(place, name, metric.compute(values), quantity, values.shape[-1])
-                for name, values in read.arrays.items()
-                for quantity, metric in loaded.items()
-                if restricted.taken(only or {}, quantity, name)
-            ]
+            blocks += spectrum_blocks(path, place, read, loaded, only or {})
             advance()
     tables.write(tables.table(blocks), csv, parquet)
 

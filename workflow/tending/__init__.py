@@ -14,7 +14,7 @@ _VERBS = {
     "capture": "tending.notebook",
     "estimate": "tending.notebook",
 }
-_METRICS = {"similarity": "compare", "spectrum": "compute"}
+_METRICS = {"similarity": "compare", "spectrum": "compute", "representation": "compute"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from tending import found
 KINDS = {
     "similarity": "two checkpoints' activations",
     "spectrum": "singular values",
+    "representation": "one checkpoint's activations",
 }
 LAWS = ("rotation", "scaling", "translation")
 HEADER = ("name", "what it is", "range", "does not change with")

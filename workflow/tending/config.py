@@ -8,7 +8,7 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import audit, found, pairs, published
+from tending import audit, found, pairs, published, representation_config
 from tending import steps as schedules
 from tending.checkpoints import hub, source
 from tending.components import DEFAULT
@@ -68,6 +68,7 @@ def check(config: Config) -> None:
     """Raise ConfigError listing every problem of a config that its schema accepted."""
     problems = [*_names(config), *_models(config), *_corpus(config)]
     problems += [text for text in pairs.problems(config) if text not in problems]
+    problems += representation_config.problems(config)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")

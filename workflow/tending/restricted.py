@@ -1,6 +1,6 @@
 """Metrics that are taken of some components only, as the params of a rule name them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tending.store import part_of
 
@@ -10,6 +10,6 @@ def parsed(lines: Iterable[str]) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 
-def taken(restricted: dict[str, list[str]], metric: str, dataset: str) -> bool:
+def taken(restricted: Mapping[str, list[str]], metric: str, dataset: str) -> bool:
     """Whether a metric is taken of the component that a dataset holds."""
     return metric not in restricted or part_of(dataset)[0] in restricted[metric]

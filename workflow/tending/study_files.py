@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tending import config as study_config
-from tending import found, paths, provenance, published, selection
+from tending import found, paths, provenance, published, representation_config, selection
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
 TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
@@ -38,6 +38,10 @@ class StudyFiles:
             for model in self._models
             for step in self.steps(model)
         ]
+
+    def representation_files(self) -> list[str]:
+        """What is measured of activations alone; nothing unless the config names a metric."""
+        return self.per_checkpoint(paths.REPRESENTATION) if self.config["representation"] else []
 
     def remote_models(self) -> list[str]:
         """Names of the models whose checkpoints are fetched."""
@@ -89,7 +93,9 @@ class StudyFiles:
     def tables(self) -> list[str]:
         """Names of the tables that this study has."""
         audited = ["audit"] if self.remote_models() else []
-        return [*TABLES, *audited, *([published.COMPARISON] if self.published_as() else [])]
+        measured = [representation_config.TABLE] if self.config["representation"] else []
+        compared = [published.COMPARISON] if self.published_as() else []
+        return [*TABLES, *audited, *measured, *compared]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -138,6 +144,8 @@ class StudyFiles:
         empty = set() if self.trained("{model}") else {"training"}
         if not self.config["held_out_loss"]["sequences"]:
             empty.add("loss")
+        if not self.config["representation"]:
+            empty.add(representation_config.TABLE)
         return empty if self.published_as() else empty | {published.COMPARISON}
 
     def published_as(self) -> dict[str, str]:

@@ -91,6 +91,15 @@ def layer_block(
     }
 
 
+def interval_block(
+    place: Where, name: str, values: npt.NDArray[np.float64], quantity: str, n: int
+) -> Columns:
+    """The same of a dataset whose last axis is value, low and high."""
+    value, low, high = np.moveaxis(values, -1, 0)
+    rows = layer_block(place, name, value, quantity, n)
+    return {**rows, "low": low.ravel(), "high": high.ravel()}
+
+
 def loss_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
     """Mean held-out loss with its 95 % interval, and its standard error over sequences."""
     n = losses.size

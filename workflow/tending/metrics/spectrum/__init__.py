@@ -1,7 +1,7 @@
 """Metrics of singular values, one file each; the file's name is the metric's name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,26 +9,54 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Shape = tuple[int, int]
+
+VALUE = ""  # among the numbers of a metric with details, the metric itself
 
 
 @dataclass(frozen=True)
 class SpectrumMetric:
     """A metric of singular values and what is known about it.
 
-    compute: (..., k) singular values -> (...) values; every leading index is one matrix.
+    compute: (..., k) singular values -> (...) values; every leading index is one matrix. With
+    one_matrix it takes (singular values, shape of the matrix).
     label: as a reader calls it, with the unit of what has one.
     bounds: closed range of the values; None where it has no end.
     scale_free: multiplying the matrix by a positive number changes nothing.
     proportional: it multiplies the value by the same number.
     of_zeros: the value of a matrix of zeros; NaN where it is not defined.
+    one_matrix: it holds for a matrix as it is stored, of which the shape is known; not for products
+    of weights, nor for activations.
+    details: singular values -> all numbers that one computation gives, by name, each like compute's
+    value, which is among them as VALUE; None: there is nothing but the value.
     """
 
-    compute: Callable[[Array], Array]
+    compute: Callable[..., Array]
     label: str
     bounds: tuple[float | None, float | None]
     scale_free: bool
     proportional: bool = False
     of_zeros: float = math.nan
+    one_matrix: bool = False
+    details: Callable[[Array], Mapping[str, Array]] | None = None
+
+    def numbers(self, singular_values: Array, shape: Shape | None = None) -> Mapping[str, Array]:
+        """The value, as VALUE, and its details by name, each of the shape (...).
+
+        shape: of the matrices; ValueError if the metric needs it and it is missing.
+        """
+        if self.details is not None:
+            return self.details(singular_values)
+        if not self.one_matrix:
+            return {VALUE: self.compute(singular_values)}
+        if shape is None:
+            raise ValueError(f"{self.label} needs the shape of the matrix")
+        return {VALUE: self.compute(singular_values, shape)}
+
+
+def quantity(metric: str, detail: str) -> str:
+    """What a table calls a number of a metric: `power_law_alpha`, `power_law_alpha_x_min`."""
+    return f"{metric}_{detail}" if detail else metric
 
 
 def checked(singular_values: Array) -> npt.NDArray[np.float64]:

@@ -1,0 +1,48 @@
+"""What a study may name in `representation`, and where that lies."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tending import found, provenance
+
+OWN = "tending.metrics.representation"
+SPECTRUM = "tending.metrics.spectrum"
+TABLE = "representation"
+
+
+def package(name: str) -> str:
+    """The package that holds a metric of activations: its own kind, or singular values."""
+    return OWN if name in found.names(OWN) else SPECTRUM
+
+
+def known() -> list[str]:
+    """Every name that `representation` may list."""
+    spectra = [name for name in found.names(SPECTRUM) if not _of_one_matrix(name)]
+    return sorted([*found.names(OWN), *spectra])
+
+
+def problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Names in `representation` that mean nothing there."""
+    for name in config.get("representation") or []:
+        if name in found.names(OWN):
+            continue
+        if name not in found.names(SPECTRUM):
+            yield (
+                f"representation: unknown metric {name!r}; available: {', '.join(known())} (a new "
+                f"one would be workflow/tending/metrics/representation/{name}.py)"
+            )
+        elif _of_one_matrix(name):
+            yield (
+                f"representation: {name} needs a matrix of weights as it is stored, which "
+                f"activations are not; name it in `spectrum`"
+            )
+
+
+def codes(config: Mapping[str, Any]) -> list[str]:
+    """`metric hash` for every metric of `representation`, in the config's order."""
+    wanted = config.get("representation") or []
+    return [f"{name} {provenance.code_hash(f'{package(name)}.{name}')}" for name in wanted]
+
+
+def _of_one_matrix(name: str) -> bool:
+    return bool(found.load(SPECTRUM, name, "spectrum metric").METRIC.one_matrix)
