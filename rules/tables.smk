@@ -52,7 +52,7 @@ rule convergence_table:
         restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.tables", "tending.restricted", script="convergence_table"
+            "tending.score_rows", "tending.restricted", script="convergence_table"
         ),
     message:
         "Table of convergence scores"
@@ -63,6 +63,7 @@ rule convergence_table:
 rule stabilisation_table:
     input:
         convergence=plan.path(paths.TABLE_PARQUET, table="convergence"),
+        scores=plan.per_checkpoint(paths.CONVERGENCE),
     output:
         csv=report(
             plan.path(paths.TABLE_CSV, table="stabilisation"),
@@ -82,7 +83,7 @@ rule stabilisation_table:
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         early=lookup(within=config, dpath="stabilisation/early"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="stabilisation_table"),
+        code=code_hash("tending.resampled", script="stabilisation_table"),
     message:
         "Table of stabilisation"
     script:

@@ -21,6 +21,8 @@ from matplotlib.text import Text
 from tending import found, summary, tables
 from tending.config import SPECTRUM
 from tending.figures import Options, _select, _style
+from tending.resampled import interval_quantity
+from tending.score_rows import error_quantity, null_quantity
 from tending.tables import fraction_quantity
 
 PACKAGE = "tending.figures"
@@ -111,18 +113,31 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
     return {
         "convergence": convergence,
         "effective_rank": _table(study, _ranks(study, random)),
-        "stabilisation": tables.stabilisation(
-            convergence,
-            study.metrics,
-            study.thresholds,
-            early=study.options.early,
-            training_steps={m.name: study.steps[-1] for m in study.models},
-        ),
+        "stabilisation": _settling(study, convergence),
         "loss": _table(study, _losses(study)),
         "training": _table(study, _training(study, random) if study.trained else []),
         "published_comparison": _comparison(study, random),
         "representation": _table(study, _representations(study, random)),
     }
+
+
+def _settling(study: Study, convergence: pd.DataFrame) -> pd.DataFrame:
+    """Brackets, and their intervals: one checkpoint further on either side."""
+    brackets = tables.stabilisation(
+        convergence,
+        study.metrics,
+        study.thresholds,
+        early=study.options.early,
+        training_steps={m.name: study.steps[-1] for m in study.models},
+    )
+    intervals = brackets[brackets["value"].notna()].copy()
+    intervals["quantity"] = intervals["quantity"].map(interval_quantity)
+    fraction = intervals["quantity"].str.contains("fraction")
+    intervals["low"] = intervals["low"].where(~fraction, intervals["low"] / 2)
+    intervals["high"] = intervals["high"].mask(
+        intervals["layer"].eq(1).fillna(False)
+    )  # seldom settles
+    return pd.concat([brackets, intervals.assign(n=200)], ignore_index=True)
 
 
 def _table(study: Study, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -163,8 +178,15 @@ def _scores(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
             floor = 0.15 if metric == "cka" else -0.01
             for step, value in zip(study.steps, floor + (1 - floor) * true, strict=True):
                 place = {"component": component, "layer": layer, "head": head}
-                row = {"model": model.name, "step": step, "quantity": metric, "n": 512}
-                rows.append({**row, **place, "value": min(value, 1.0) - (not study.reference) / 2})
+                row = {"model": model.name, "step": step, "n": 512, **place}
+                value = min(value, 1.0) - (not study.reference) / 2
+                ends = {"low": value - 0.03 * (1 - value), "high": value + 0.03 * (1 - value)}
+                rows.append({**row, "quantity": metric, "value": value, **ends})
+                if head is None:
+                    null = floor * np.log10(model.parameters) / 6
+                    ends = {"value": null, "high": null + 0.02}
+                    rows.append({**row, "quantity": null_quantity(metric), **ends})
+                    rows.append({**row, "quantity": error_quantity(metric), "value": 0.01})
     return rows
 
 
@@ -245,15 +267,18 @@ def _comparison(study: Study, random: np.random.Generator) -> pd.DataFrame:
         value = 0.4 + 0.5 * step / study.steps[-1]
 
         def add(
-            quantity: str, definition: str, value: float, place: dict[str, Any] = place
+            quantity: str, definition: str, value: float, place: dict[str, Any] = place, **ends: Any
         ) -> None:
-            rows.append({**place, "quantity": quantity, "definition": definition, "value": value})
+            row = {"quantity": quantity, "definition": definition, "value": value}
+            rows.append({**place, **row, **ends})
 
         add(f"{metric}_published", "published", value)
         for definition, off in (("correct", 0.1), ("published", 0.01)):
             own = value + off * float(np.sign(random.normal()))
             add(f"{metric}_computed", definition, own)
             add(f"{metric}_difference", definition, own - value)
+            if metric == "cka":
+                add(null_quantity(metric), definition, 0.2, high=0.25)
     return tables.table([pd.DataFrame(rows).to_dict("list")])
 
 
@@ -386,6 +411,60 @@ def test_the_reference_step_is_not_among_the_points_against_rank(small: Any) -> 
         assert points == [(len(SMALL.steps) - 1) * layers for layers in (2, 3, 4)]
 
 
+def test_scores_within_their_null_are_hatched(small: Any) -> None:
+    table = small["convergence"]
+    rows = table["quantity"].eq("cka_debiased_null") & table["layer"].eq(1)
+    rows &= table["model"].eq("neox-d32") & table["component"].eq("mlp_out")
+    early = table["step"].le(4)
+    raised = table["high"].mask(rows, -9.0).mask(rows & early, 9.0).astype("Float64")
+    ax = _panels(_draw("cka_heatmap", {"convergence": table.assign(high=raised)}, SMALL))[1]
+    layer = [p for p in ax.patches if p.get_y() == 0.5]
+    ((left, width),) = [(p.get_x(), p.get_width()) for p in layer]
+    assert (left, width) == (-0.5, 3)  # steps 0, 1 and 4 in one
+
+
+def test_the_null_is_a_band_behind_the_scores(small: Any) -> None:
+    table = small["convergence"]
+    place = table["quantity"].eq("cka_debiased_null") & table["component"].eq("attention_ov")
+    null = table[place & table["model"].eq("neox-d32")]
+    low, high = float(null["value"].min()), float(null["high"].max())
+    for name in ("cka_layers", "cka_boxplot"):
+        ax = _panels(_draw(name, small, SMALL))[0]
+        (band,) = [c for c in ax.collections if c.get_zorder() == 0.5]
+        ends = band.get_paths()[0].get_extents().intervaly
+        np.testing.assert_allclose(ends, [low, high])
+
+
+@pytest.mark.parametrize(("apart", "bands", "dotted"), [(0.0, 1, 0), (0.2, 3, 3)])
+def test_nulls_of_models_are_one_band_unless_they_differ(
+    small: Any, apart: float, bands: int, dotted: int
+) -> None:
+    table = small["convergence"].copy()
+    rows = table["quantity"].eq("cka_null")
+    shift = table["model"].map({"neox-d32": 0.0, "neox-d64": 1.0, "neox-d128": 2.0}) * apart
+    for column, value in (("value", 0.1), ("high", 0.2)):
+        table[column] = table[column].mask(rows, value + shift).astype("Float64")
+    ax = _panels(_draw("cka_by_step", {"convergence": table}, SMALL))[0]
+    assert len([c for c in ax.collections if c.get_zorder() == 0.5]) == bands
+    assert len([x for x in ax.get_lines() if x.get_linestyle() == ":"]) == dotted
+
+
+def test_scores_without_nulls_and_intervals_are_drawn(small: Any) -> None:
+    """Of tables in which nothing but the scores is known."""
+    kept = small["convergence"]["quantity"].isin(SMALL.metrics)
+    bare = small["convergence"][kept].assign(low=pd.NA, high=pd.NA).astype(tables.TYPES)
+    settled = small["stabilisation"]
+    settled = settled[~settled["quantity"].str.endswith("_interval")]
+    for name in ("cka_by_step", "cka_layers", "cka_boxplot", "cka_heatmap", "rank_against_cka"):
+        made = {"convergence": bare, "effective_rank": small["effective_rank"]}
+        assert _panels(_draw(name, made, SMALL))
+    assert _panels(_draw("stabilisation", {"stabilisation": settled}, SMALL))
+    page = summary.summary_html(
+        {**small, "convergence": bare, "stabilisation": settled}, SMALL.options
+    )
+    assert "within the null" not in page and "<small>95 %" not in page
+
+
 def test_layers_that_never_settle_are_marked_as_such() -> None:
     study = ODD["MLP only, nothing settles"]
     ax = _panels(_draw("stabilisation", fabricate(study), study))[0]
@@ -402,6 +481,19 @@ def test_a_layer_is_drawn_as_its_bracket(small: Any) -> None:
     wanted = wanted[["low", "high"]]
     spans = [segment[:, 0] for segment in ax.collections[0].get_segments()]
     np.testing.assert_allclose(spans, wanted.to_numpy(dtype=float))
+
+
+def test_whiskers_are_the_interval_of_the_bracket(small: Any) -> None:
+    """One without an end goes to where layers that never settle are marked."""
+    ax = _panels(_draw("stabilisation", small, SMALL))[0]
+    table = small["stabilisation"]
+    quantity = interval_quantity(fraction_quantity("cka_debiased", 0.8))
+    rows = table[(table["quantity"] == quantity) & (table["component"] == "attention_ov")]
+    rows = rows[(rows["model"] == "neox-d32") & rows["layer"].notna() & rows["head"].isna()]
+    assert rows["high"].isna().tolist() == [False, True]
+    wanted = rows[["low", "high"]].fillna(1.06).to_numpy(dtype=float)
+    spans = [segment[:, 0] for segment in ax.collections[1].get_segments()]
+    np.testing.assert_allclose(spans, wanted)
 
 
 def test_published_medians_stand_beside_both_definitions(small: Any) -> None:
@@ -525,6 +617,14 @@ def test_summary_has_the_numbers_of_the_tables(small: Any) -> None:
         "neox-d32", ["attention_ov_fraction_0.9_low", "attention_ov_fraction_0.9_high"]
     ]
     assert list(ends) == [row["low"], row["high"]]
+    quantity = interval_quantity(fraction_quantity("cka_debiased", 0.9))
+    rows = table[(table["quantity"] == quantity) & (table["component"] == "attention_ov")]
+    ((start, stop),) = rows[(rows["model"] == "neox-d32") & rows["layer"].isna()][
+        ["low", "high"]
+    ].to_numpy(dtype=float)
+    ends = frame.loc["neox-d32", ["attention_ov_fraction_0.9_from", "attention_ov_fraction_0.9_to"]]
+    assert list(ends) == [start, stop]
+    assert f"95 %: {start:.3f} to {stop:.3f}" in summary.summary_html(small, SMALL.options)
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -537,7 +637,9 @@ def test_summary_page_stands_alone(case: str) -> None:
         assert forbidden not in page.lower()
     assert all(model.name in page for model in study.models)
     assert page.count('<tr class="model">') == len(study.models)
-    assert page.count("<tr") == 1 + len(study.models) * len(study.components)
+    table, nulls = page.split("<h2>")
+    assert table.count("<tr") == 1 + len(study.models) * len(study.components)
+    assert nulls.count("<tr") == 1 + len(study.models) * len(study.components) * len(study.metrics)
 
 
 def test_summary_escapes_names() -> None:

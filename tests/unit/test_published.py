@@ -333,6 +333,25 @@ def test_the_reading_error_is_the_interval() -> None:
     assert (off["low"], off["high"]) == pytest.approx((0.005, 0.015))
 
 
+def test_the_null_of_cka_stands_beside_it() -> None:
+    """Medians over layers of its mean and of its 95 % quantile, by each definition."""
+    nulls = {"attention_ov": [0.1, 0.2], "attention_ov__published": [0.3, 0.5]}
+    blocks = [
+        {**block(name, means, "cka_null"), "high": np.array(means) + 0.01}
+        for name, means in nulls.items()
+    ]
+    both = ["correct", "published"]
+    table = pd.concat([scores(), tables.table(blocks)], ignore_index=True)
+    frame = replication.comparison(table, ranks(), {"m": "70M"}, both)
+    own = frame[frame["quantity"] == "cka_null"]
+    assert own["definition"].tolist() == both and own["n"].tolist() == [2, 2]
+    numbers = own[["value", "high"]].to_numpy(dtype=float)
+    np.testing.assert_allclose(numbers, [[0.15, 0.16], [0.4, 0.41]])
+    rest = frame[frame["quantity"] != "cka_null"].reset_index(drop=True)
+    without = replication.comparison(scores(), ranks(), {"m": "70M"}, both)
+    pd.testing.assert_frame_equal(rest, without)
+
+
 def test_nothing_published_is_computed_unless_asked_for() -> None:
     found = compared(definitions=["correct"])
     own = {key for key in found if not key[1].endswith("_published")}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tending.stabilisation import Bracket, settles
+from tending.stabilisation import Bracket, Settling, settles
 
 scores_of = st.lists(st.sampled_from([0.0, 0.5, 0.89, 0.9, 0.95, 1.0, math.nan]), min_size=1)
 
@@ -80,3 +80,49 @@ def test_any_sequence_of_scores(kind: type) -> None:
 def test_bad_input_is_refused(steps: list[int], scores: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         settles(steps, scores, 0.9)
+
+
+# Many trajectories at once
+
+
+def followed(steps: list[int], scores: np.ndarray, thresholds: list[float]) -> Settling:
+    """scores: (steps, ...)."""
+    settling = Settling(thresholds)
+    for step, row in zip(steps, scores, strict=True):
+        settling.add(step, row)
+    return settling
+
+
+def test_many_trajectories_settle_as_each_alone() -> None:
+    random = np.random.default_rng(0)
+    steps = [0, 1, 4, 20, 100]
+    scores = random.choice([0.5, 0.89, 0.9, 0.95, math.nan], size=(5, 3, 4, 50))
+    settling = followed(steps, scores, [0.5, 0.9])
+    for threshold in (0.5, 0.9):
+        low, high = settling.brackets(threshold)
+        assert low.shape == high.shape == (3, 4, 50)
+        for cell in np.ndindex(3, 4, 50):
+            alone = settles(steps, scores[(slice(None), *cell)], threshold)
+            never = alone.high is None
+            wanted = (math.inf, math.inf) if never else (alone.low, alone.high)
+            assert (low[cell], high[cell]) == wanted
+
+
+def test_of_many_a_higher_threshold_is_reached_no_earlier() -> None:
+    scores = np.random.default_rng(1).random((9, 400))
+    settling = followed(list(range(9)), scores, [0.1, 0.5, 0.8])
+    ends = [settling.brackets(t)[1] for t in (0.1, 0.5, 0.8)]
+    assert (ends[0] <= ends[1]).all() and (ends[1] <= ends[2]).all()
+
+
+def test_of_many_higher_scores_settle_no_later() -> None:
+    scores = np.random.default_rng(2).random((9, 400))
+    one, other = (followed(list(range(9)), s, [0.5]).brackets(0.5) for s in (scores, scores + 0.2))
+    assert (other[0] <= one[0]).all() and (other[1] <= one[1]).all()
+
+
+def test_steps_of_many_must_ascend() -> None:
+    settling = Settling([0.9])
+    settling.add(5, [1.0])
+    with pytest.raises(ValueError, match="steps must ascend, got 5 after 5"):
+        settling.add(5, [1.0])

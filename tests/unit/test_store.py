@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tending import store
+from tending.estimates import Estimates
 from tending.inspection import Checkpoint
 from tending.store import Scores, StoreError
 
@@ -238,9 +239,16 @@ def activations(step: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def estimates(values: Any) -> Estimates:
+    """With errors and resamples that are told apart from the values and from each other."""
+    numbers = [np.asarray(values, dtype=np.float64) + i / 8 for i in range(6)]
+    draws = np.stack([numbers[0] - i for i in range(5)], axis=-1)
+    return Estimates(*numbers, draws=draws.astype(np.float32))  # type: ignore[misc]
+
+
 VALUES = {
-    "cka": {"attention_ov": np.array([0.5, 1.0]), "attention_ov_heads": np.eye(2)},
-    "cka_debiased": {"attention_ov": np.array([-0.25, np.nan])},
+    "cka": {"attention_ov": estimates([0.5, 1.0]), "attention_ov_heads": estimates(np.eye(2))},
+    "cka_debiased": {"attention_ov": estimates([-0.25, np.nan])},
 }
 CODES = {"cka": "c1", "cka_debiased": "d1"}
 
@@ -257,11 +265,34 @@ def test_scores_come_back(tmp_path: Path) -> None:
     assert read.codes == CODES
     assert {m: set(v) for m, v in read.metrics.items()} == {m: set(v) for m, v in VALUES.items()}
     for metric, components in VALUES.items():
-        for component, values in components.items():
-            found = read.metrics[metric][component]
-            assert found.dtype == np.float64
-            np.testing.assert_array_equal(found, values)
+        for component, written in components.items():
+            found = vars(read.metrics[metric][component])
+            assert list(found) == list(vars(written))
+            for name, values in vars(written).items():
+                assert found[name].dtype == (np.float32 if name == "draws" else np.float64)
+                np.testing.assert_array_equal(found[name], values)
     assert {k: read.attributes[k] for k in attributes} == attributes
+
+
+def test_resamples_are_packed_by_layer_and_left_unread_on_request(tmp_path: Path) -> None:
+    scored(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        draws = file["cka/attention_ov_heads/draws"]
+        assert draws.chunks == (1, 2, 5) and draws.compression == "gzip"
+    read = store.read_scores(tmp_path / "a.h5", draws=False).metrics["cka"]["attention_ov_heads"]
+    assert read.draws.shape == (2, 2, 0)
+    np.testing.assert_array_equal(read.value, np.eye(2))
+
+
+def test_scores_without_errors_are_refused_and_not_kept(tmp_path: Path) -> None:
+    """As they were written before they had any."""
+    attributes = scored(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["cka/attention_ov"]
+        file["cka/attention_ov"] = np.array([0.5, 1.0])
+    with pytest.raises(StoreError, match=r"a\.h5 has scores without value, standard_error, .*run"):
+        store.read_scores(tmp_path / "a.h5")
+    assert store.kept_scores(tmp_path / "a.h5", attributes, CODES) == {}
 
 
 def test_scores_say_what_was_compared() -> None:
@@ -294,7 +325,8 @@ def test_all_scores_are_kept_while_nothing_changes(tmp_path: Path) -> None:
     attributes = scored(tmp_path / "a.h5")
     kept = store.kept_scores(tmp_path / "a.h5", attributes, CODES)
     assert set(kept) == set(CODES)
-    np.testing.assert_array_equal(kept["cka"]["attention_ov"], VALUES["cka"]["attention_ov"])
+    for name, values in vars(VALUES["cka"]["attention_ov"]).items():
+        np.testing.assert_array_equal(getattr(kept["cka"]["attention_ov"], name), values)
 
 
 def test_scores_of_a_changed_metric_are_not_kept(tmp_path: Path) -> None:

@@ -81,8 +81,10 @@ def test_every_layout_gives_the_trained_models_numbers(
             if kind == "spectra":
                 here, there = store.read_arrays(mine).arrays, store.read_arrays(theirs).arrays
             else:
-                here = store.read_scores(mine).metrics["cka_debiased"]
-                there = store.read_scores(theirs).metrics["cka_debiased"]
+                here, there = (
+                    {name: e.value for name, e in scores.metrics["cka_debiased"].items()}
+                    for scores in (store.read_scores(mine), store.read_scores(theirs))
+                )
             for name, values in there.items():
                 np.testing.assert_array_equal(here[name], values)
 

@@ -118,10 +118,11 @@ def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) ->
     log = (workplace.results / "logs/convergence/b/step0.log").read_text("utf-8")
     assert "kept: cka_debiased; computing: cka" in log
     after = store.read_scores(workplace.results / "convergence/a/step2.h5")
-    for component, values in before.metrics["cka"].items():
-        assert (after.metrics["cka"][component] == 0.25 * values).all()
-        kept = after.metrics["cka_debiased"][component]
-        assert (kept == before.metrics["cka_debiased"][component]).all()
+    for component, estimates in before.metrics["cka"].items():
+        assert (after.metrics["cka"][component].value == 0.25 * estimates.value).all()
+        kept, old = (scores.metrics["cka_debiased"][component] for scores in (after, before))
+        for name, values in vars(old).items():
+            assert (getattr(kept, name) == values).all(), name
 
 
 def test_changed_shared_arithmetic_recomputes_every_metric_that_uses_it(copied: Copied) -> None:

@@ -62,11 +62,13 @@ def test_tables_hold_everything_exactly_once(finished: Finished) -> None:
     for name, rows in {
         # models x steps x (layers whole, heads, MLP) x quantities: a has 2 layers, b 1, 2 heads
         "effective_rank": 3 * (2 + 1) * 4 * 2,
-        "convergence": 3 * (2 + 1) * 4 * 2,
+        # whole layers have standard errors and nulls besides
+        "convergence": 3 * (2 + 1) * (2 * 3 + 2) * 2,
         "loss": CHECKPOINTS * 2,
         "training": 2 * 6 * 3,
-        # metrics x thresholds x ((rows of layers and heads) x 2 units + medians x 2 + shares)
-        "stabilisation": 2 * 3 * ((2 + 1) * 4 * 2 + 2 * 2 * 3),
+        # metrics x thresholds x ((rows of layers and heads) x 2 units + medians x 2 + shares),
+        # and an interval of each
+        "stabilisation": 2 * 3 * ((2 + 1) * 4 * 2 + 2 * 2 * 3) * 2,
     }.items():
         table = tables.read(folder / f"{name}.parquet")
         assert list(table.columns) == list(tables.COLUMNS)
@@ -80,9 +82,22 @@ def test_tables_hold_everything_exactly_once(finished: Finished) -> None:
 
 def test_the_reference_agrees_with_itself(finished: Finished) -> None:
     table = tables.read(finished[0].results / "tables/convergence.parquet")
+    table = table[table["quantity"].isin(["cka", "cka_debiased"])]
     reference = table[table["step"] == 6]["value"].to_numpy(float)
     np.testing.assert_allclose(reference, 1, atol=1e-9)
     assert (table[table["step"] == 0]["value"].to_numpy(float) < 1 - 1e-6).all()
+
+
+def test_scores_have_intervals_and_stand_in_them(finished: Finished) -> None:
+    table = tables.read(finished[0].results / "tables/convergence.parquet")
+    scores = table[table["quantity"].isin(["cka", "cka_debiased"])]
+    assert (scores["low"] <= scores["value"]).all() and (scores["value"] <= scores["high"]).all()
+    nulls = table[table["quantity"].str.endswith("_null")]
+    assert (nulls["value"] <= nulls["high"]).all() and nulls["low"].isna().all()
+    settled = tables.read(finished[0].results / "tables/stabilisation.parquet")
+    intervals = settled[settled["quantity"].str.endswith("_interval")]
+    assert set(intervals["n"]) == {200}
+    assert (intervals["low"] <= intervals["value"]).all()
 
 
 def test_files_say_what_they_are_of(finished: Finished) -> None:

@@ -18,8 +18,10 @@ def main(source: Path, reference: Path, metrics: dict[str, str], code: str, scor
         logging.info("kept: %s; computing: %s", ", ".join(kept) or "-", ", ".join(missing) or "-")
         loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in missing}
         components = [name for name in here.shapes if name != store.LOSS]
-        fresh = compare(here, there, components, loaded, logging.warning)
-    attributes["rows"] = here.shapes[components[0]][-2]
+        rows = here.shapes[components[0]][-2]
+        each = rows // int(here.attributes["sequences"])
+        fresh = compare(here, there, components, loaded, logging.warning, rows_per_sequence=each)
+    attributes["rows"] = rows
     values = {name: kept[name] if name in kept else fresh[name] for name in metrics}
     store.write_scores(scores, store.Scores(values, metrics, attributes))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tending import restricted, store, tables
 from tending.job import progress, running
+from tending.score_rows import score_blocks
 
 
 def main(
@@ -18,14 +19,15 @@ def main(
     blocks = []
     with progress(len(scores), "files") as advance:
         for path in scores:
-            read = store.read_scores(path)
+            read = store.read_scores(path, draws=False)
             place = tables.where(read.attributes, training_steps)
             rows = int(read.attributes["rows"])
             blocks += [
-                tables.layer_block(place, component, values, metric, rows)
+                block
                 for metric in metrics
-                for component, values in read.metrics[metric].items()
+                for component, estimates in read.metrics[metric].items()
                 if restricted.taken(only or {}, metric, component)
+                for block in score_blocks(place, component, metric, estimates, rows)
             ]
             advance()
     tables.write(tables.table(blocks), csv, parquet)

@@ -1,13 +1,17 @@
-"""When every layer settles, as a table."""
+"""When every layer settles, and how far that depends on the sequences, as a table."""
 
 from pathlib import Path
 
-from tending import tables
-from tending.job import running
+import pandas as pd
+
+from tending import store, tables
+from tending.job import progress, running
+from tending.resampled import Resamples
 
 
 def main(
     convergence: Path,
+    scores: list[Path],
     metrics: list[str],
     thresholds: list[float],
     early: float,
@@ -15,15 +19,23 @@ def main(
     csv: Path,
     parquet: Path,
 ) -> None:
-    scores = tables.read(convergence)
-    settled = tables.stabilisation(scores, metrics, thresholds, early, training_steps)
-    tables.write(settled, csv, parquet)
+    """scores: score files, those of a model in ascending steps."""
+    table = tables.read(convergence)
+    settled = tables.stabilisation(table, metrics, thresholds, early, training_steps)
+    resamples = Resamples(metrics, thresholds)
+    with progress(len(scores), "files") as advance:
+        for path in scores:
+            resamples.add(store.read_scores(path))
+            advance()
+    intervals = tables.table(resamples.blocks(early, training_steps))
+    tables.write(pd.concat([settled, intervals], ignore_index=True), csv, parquet)
 
 
 if __name__ == "__main__":
     with running(snakemake.log[0], snakemake.threads):
         main(
             Path(snakemake.input.convergence),
+            [Path(p) for p in snakemake.input.scores],
             list(snakemake.params.metrics),
             list(snakemake.params.thresholds),
             snakemake.params.early,

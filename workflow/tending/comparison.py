@@ -1,14 +1,16 @@
 """Scores of one checkpoint's activations against the reference's, for every layer and head."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from tending import uncertainty
+from tending.estimates import Estimates
 from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
 
 Warn = Callable[[str], None]
+Index = tuple[int, ...]
 
 
 class Source(Protocol):
@@ -16,21 +18,27 @@ class Source(Protocol):
 
     shapes: dict[str, tuple[int, ...]]
 
-    def matrix(self, name: str, index: tuple[int, ...]) -> Array:
+    def matrix(self, name: str, index: Index) -> Array:
         """The (rows, width) matrix of a component at (layer,) or (layer, head)."""
 
 
 def compare(
-    here: Source, there: Source, components: list[str], metrics: dict[str, Similarity], warn: Warn
-) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
-    """metric -> component -> scores, (layers,) or (layers, heads).
+    here: Source,
+    there: Source,
+    components: list[str],
+    metrics: dict[str, Similarity],
+    warn: Warn,
+    rows_per_sequence: int = 1,
+) -> dict[str, dict[str, Estimates]]:
+    """metric -> component -> scores and their errors, (layers,) or (layers, heads).
 
+    rows_per_sequence: neighbouring rows of one sequence, which are not independent.
     A score that is not defined, as for a head that gives the same output for every sequence, is
-    NaN, and warn(text) names it. So are all scores of heads for a metric that depends on
-    coordinates: of a head only the inner products of its outputs are stored. Raises ValueError if
-    the shapes differ.
+    NaN with all that belongs to it, and warn(text) names it. So are all scores of heads for a
+    metric that depends on coordinates: of a head only the inner products of its outputs are
+    stored. Raises ValueError if the shapes differ.
     """
-    scores: dict[str, dict[str, npt.NDArray[np.float64]]] = {name: {} for name in metrics}
+    scores: dict[str, dict[str, Estimates]] = {name: {} for name in metrics}
     for component in components:
         if here.shapes[component] != there.shapes[component]:
             raise ValueError(
@@ -39,16 +47,44 @@ def compare(
             )
         outer = here.shapes[component][:-2]
         for name in metrics:
-            scores[name][component] = np.full(outer, np.nan)
+            scores[name][component] = Estimates.undefined(outer, uncertainty.DRAWS)
         taken = _applicable(metrics, component, heads=len(outer) == 2, warn=warn)
         for index in np.ndindex(*outer):
-            x, y = here.matrix(component, index), there.matrix(component, index)
+            sides = _Sides(here, there, component, index)
             for name, metric in taken.items():
                 try:
-                    scores[name][component][index] = metric.compare(x, y)
+                    x, y = sides.of(metric)
+                    estimate = uncertainty.estimate(metric, x, y, rows_per_sequence)
+                    _put(estimate, scores[name][component], index)
                 except UndefinedSimilarityError as error:
                     warn(f"{name} of {component} {index} is not defined: {error}")
     return scores
+
+
+def _put(estimate: uncertainty.Estimate, into: Estimates, index: Index) -> None:
+    into.value[index], into.standard_error[index] = estimate.value, estimate.error
+    into.low[index], into.high[index] = estimate.low, estimate.high
+    into.null_mean[index], into.null_high[index] = estimate.null_mean, estimate.null_high
+    into.draws[index] = estimate.draws
+
+
+class _Sides:
+    """The two representations of one layer or head, read when a metric first asks for them."""
+
+    def __init__(self, here: Source, there: Source, component: str, index: Index) -> None:
+        self._sources = here, there
+        self._place = component, index
+        self._matrices: list[Array] | None = None
+
+    def of(self, metric: Similarity) -> list[Any]:
+        """Whole matrices; for a metric that streams, rows to be read in parts where they can."""
+        if getattr(metric, "streams", False):
+            readers = [getattr(source, "rows", None) for source in self._sources]
+            if all(readers):
+                return [rows(*self._place) for rows in readers if rows is not None]
+        if self._matrices is None:
+            self._matrices = [source.matrix(*self._place) for source in self._sources]
+        return self._matrices
 
 
 def _applicable(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tending import tables
 from tending.published import METRICS, Value, medians
+from tending.score_rows import null_quantity
 
 _KEYS = ["model", "step", "component", "quantity"]
 Medians = Mapping[tuple[str, int, str, str], Mapping[str, Any]]  # by _KEYS
@@ -37,15 +38,17 @@ def comparison(
 
     published_as: model -> the paper's name of it. Medians of `correct` are those of this project,
     over heads where a component has heads; those of `published` are pooled as the paper's code
-    did. See docs/tables.md for the rows.
+    did. The null of `cka` stands beside. See docs/tables.md for the rows.
     """
     scores = pd.concat([convergence, ranks])
     own = {name: _medians(_pooled(scores, name)) for name in definitions}
+    null = convergence[convergence["quantity"] == null_quantity("cka")].assign(quantity="cka")
+    nulls = {name: _medians(_pooled(null, name)) for name in definitions}
     blocks = [
         block
         for model, label in published_as.items()
         for value in medians(label)
-        for block in _blocks(model, value, own)
+        for block in [*_blocks(model, value, own), *_null_blocks(model, value, nulls)]
     ]
     return tables.table(blocks)
 
@@ -70,6 +73,22 @@ def _blocks(model: str, value: Value, own: Mapping[str, Medians]) -> Iterator[ta
         }
         off = computed - value.value
         yield _row(place, difference_quantity(metric), definition, off, value.error)
+
+
+def _null_blocks(
+    model: str, value: Value, nulls: Mapping[str, Medians]
+) -> Iterator[tables.Columns]:
+    """The null of a score at a published median's place, by each definition that has one."""
+    key = (model, value.step, value.component, METRICS[value.quantity])
+    for definition, rows in nulls.items():
+        if key in rows:
+            row = rows[key]
+            yield {
+                **{name: row[name] for name in ("study", "parameters", "progress")},
+                **{"model": model, "step": value.step, "component": value.component},
+                **{"quantity": null_quantity(METRICS[value.quantity]), "definition": definition},
+                **{"value": [float(row["median"])], "high": row["high"], "n": int(row["n"])},
+            }
 
 
 def _row(
@@ -97,13 +116,14 @@ def _pooled(scores: pd.DataFrame, definition: str) -> pd.DataFrame:
 
 
 def _medians(rows: pd.DataFrame) -> Medians:
-    """Median and number of values by model, step, component and quantity."""
+    """Medians and number of values by model, step, component and quantity."""
     grouped = rows.dropna(subset=["value"]).groupby(_KEYS)
     found = grouped.agg(
         study=("study", "first"),
         parameters=("parameters", "first"),
         progress=("progress", "first"),
         median=("value", "median"),
+        high=("high", "median"),
         n=("value", "size"),
     )
     return cast(Medians, found.to_dict("index"))

@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+Ends = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Bracket:
@@ -38,3 +40,36 @@ def settles(steps: Sequence[int], scores: npt.ArrayLike, threshold: float) -> Br
     if first == len(steps):
         return Bracket(None, None)
     return Bracket(low=steps[first - 1] if first else 0, high=steps[first])
+
+
+class Settling:
+    """Since when each of many trajectories has stayed at or above thresholds, step by step.
+
+    Holds one number per threshold and cell, not the trajectories: those of all heads in all
+    resamples are many. The bracket of every cell is that of `settles`.
+    """
+
+    def __init__(self, thresholds: Sequence[float]) -> None:
+        self._thresholds = list(thresholds)
+        self._steps: list[int] = []
+        self._first: list[npt.NDArray[np.int32]] = []
+
+    def add(self, step: int, scores: npt.ArrayLike) -> None:
+        """Scores of the next step, of any shape, the same at every step; NaN counts as below.
+
+        Raises ValueError if steps do not ascend.
+        """
+        values = np.asarray(scores)
+        if self._steps and step <= self._steps[-1]:
+            raise ValueError(f"steps must ascend, got {step} after {self._steps[-1]}")
+        self._steps.append(step)
+        if not self._first:
+            self._first = [np.zeros(values.shape, dtype=np.int32) for _ in self._thresholds]
+        for first, threshold in zip(self._first, self._thresholds, strict=True):
+            first[~(values >= threshold)] = len(self._steps)
+
+    def brackets(self, threshold: float) -> tuple[Ends, Ends]:
+        """Lower and upper end of every cell's bracket; both infinite where it never settles."""
+        first = self._first[self._thresholds.index(threshold)]
+        before = np.array([0.0, *self._steps[:-1], np.inf])
+        return before[first], np.array([*self._steps, np.inf])[first]

@@ -4,12 +4,13 @@ Tokens: `tokens` (sequences, length) int32.
 Activations: one float32 dataset per component, (layers, [heads,] rows, width), and
 `held_out_loss` (sequences,) float64.
 Spectra: one float64 dataset per component, (layers, [heads,] values).
-Scores: one group per metric, in it one float64 dataset per component, (layers, [heads]).
+Scores: one group per metric, in it one per component, in it one float64 dataset (layers, [heads])
+per number of tending.estimates.Estimates, and `draws` (layers, [heads,] draws) float32.
 What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tending import atomic, provenance
+from tending.estimates import Estimates
 
 if TYPE_CHECKING:
     from tending.inspection import Checkpoint
@@ -27,6 +29,7 @@ SCHEMA_VERSION = 1
 HEADS = "_heads"  # suffix of a component's per-head dataset
 PUBLISHED = "__published"  # suffix of a dataset by the published definition
 LOSS = "held_out_loss"
+DRAWS = "draws"  # of an estimate
 _OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
 
 Array = npt.NDArray[Any]
@@ -49,11 +52,11 @@ class Arrays:
 class Scores:
     """Scores of one checkpoint against the reference.
 
-    metrics: metric -> component -> (layers,) or, for a per-head dataset, (layers, heads).
+    metrics: metric -> component -> of (layers,) or, for a per-head one, (layers, heads).
     codes: metric -> hash of the code that computed it.
     """
 
-    metrics: dict[str, dict[str, Array]]
+    metrics: dict[str, dict[str, Estimates]]
     codes: dict[str, str]
     attributes: Attributes = field(default_factory=dict)
 
@@ -160,7 +163,7 @@ def score_attributes(here: Attributes, there: Attributes, code: str) -> Attribut
 
 def kept_scores(
     path: Path, attributes: Attributes, codes: Mapping[str, str]
-) -> dict[str, dict[str, Array]]:
+) -> dict[str, dict[str, Estimates]]:
     """Scores in an existing file that are still those of these activations and this code."""
     try:
         old = read_scores(path)
@@ -179,18 +182,41 @@ def write_scores(path: Path, scores: Scores) -> None:
         for metric, components in scores.metrics.items():
             group = file.create_group(metric)
             group.attrs["code"] = scores.codes[metric]
-            for component, values in components.items():
-                group.create_dataset(component, data=values.astype(np.float64))
+            for component, estimates in components.items():
+                _write_estimates(group.create_group(component), estimates)
 
 
-def read_scores(path: Path) -> Scores:
-    """Read scores; StoreError if the file is of another version."""
+def _write_estimates(group: h5py.Group, estimates: Estimates) -> None:
+    for name, values in vars(estimates).items():
+        if name == DRAWS:  # most of the file
+            packed = {"chunks": (1, *values.shape[1:]), "compression": "gzip", "shuffle": True}
+            group.create_dataset(name, data=values.astype(np.float32), **packed)
+        else:
+            group.create_dataset(name, data=values.astype(np.float64))
+
+
+def read_scores(path: Path, draws: bool = True) -> Scores:
+    """Read scores, with or without their draws; StoreError if the file is of another version."""
     with _opened(path) as file:
         return Scores(
-            metrics={m: {c: group[c][()] for c in group} for m, group in file.items()},
+            metrics={
+                metric: {name: _estimates(path, group[name], draws) for name in group}
+                for metric, group in file.items()
+            },
             codes={m: str(group.attrs["code"]) for m, group in file.items()},
             attributes=dict(file.attrs),
         )
+
+
+def _estimates(path: Path, group: h5py.Group | h5py.Dataset, draws: bool) -> Estimates:
+    wanted = [f.name for f in fields(Estimates)]
+    missing = [n for n in wanted if isinstance(group, h5py.Dataset) or n not in group]
+    if missing:
+        raise StoreError(
+            f"{path} has scores without {', '.join(missing)}; delete it and run the workflow again"
+        )
+    read = {name: group[name][()] for name in wanted if draws or name != DRAWS}
+    return Estimates(**{DRAWS: np.empty((*read["value"].shape, 0), np.float32), **read})
 
 
 def read_matrix(path: Path) -> Array:

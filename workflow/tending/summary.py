@@ -9,11 +9,13 @@ import pandas as pd
 
 from tending.figures import Options
 from tending.figures import _select as select
+from tending.null_report import null_html
+from tending.resampled import interval_quantity
 from tending.tables import fraction_quantity
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.25rem; }
+h1 { font-size: 1.25rem; } h2 { font-size: 1.1rem; } p { max-width: 48rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .45rem; text-align: right; white-space: nowrap; vertical-align: top; }
@@ -22,6 +24,7 @@ tbody th { text-align: left; border-bottom: 0; }
 thead th:first-child { text-align: left; }
 tbody tr.model { border-top: 1px solid #bbb; }
 tbody th[scope=row] { font-weight: 400; }
+table.null td, table.null thead th { text-align: left; } table.null td { white-space: normal; }
 td small { color: #555; display: block; }
 dl { max-width: 48rem; } dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0 0 0 1rem; }
 """
@@ -32,8 +35,8 @@ def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFram
 
     Columns: model, parameters, layers, final_step, final_loss and final_loss_se (nats per token),
     early_step (missing if no checkpoint is that early), then for each component and threshold t:
-    COMPONENT_early_score, COMPONENT_fraction_t with _low and _high (the bracket),
-    COMPONENT_rank_first and COMPONENT_rank_last.
+    COMPONENT_early_score, COMPONENT_fraction_t with _low and _high (the bracket) and with _from
+    and _to (its interval over resampled sequences), COMPONENT_rank_first, COMPONENT_rank_last.
     """
     table = tables["convergence"]
     return pd.DataFrame([_row(tables, options, m) for m in select.models(table, options)])
@@ -71,6 +74,9 @@ def _settling(table: pd.DataFrame, options: Options, component: str) -> dict[str
         ends = found[["value", "low", "high"]].iloc[0] if len(found) else [np.nan] * 3
         name = f"{component}_fraction_{threshold:g}"
         row.update(zip([name, f"{name}_low", f"{name}_high"], ends, strict=True))
+        found = select.of_model(table, interval_quantity(quantity), component)
+        ends = found[["low", "high"]].iloc[0] if len(found) else [np.nan] * 2
+        row.update(zip([f"{name}_from", f"{name}_to"], ends, strict=True))
     return row
 
 
@@ -98,7 +104,8 @@ def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
         f'<meta name="viewport" content="width=device-width">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
         f'<div class="wide"><table>\n<thead>\n{_header(options)}</thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{_legend(options)}</body>\n</html>\n"
+        f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{_legend(options)}"
+        f"{null_html(tables['convergence'], options)}</body>\n</html>\n"
     )
 
 
@@ -137,11 +144,20 @@ def _cells(row: Mapping[str, Any], component: str, options: Options) -> str:
 
 def _bracket(row: Mapping[str, Any], name: str) -> str:
     if pd.isna(row[name]):
-        return "never<small>&nbsp;</small>"
+        return f"never<small>&nbsp;</small>{_interval(row, name)}"
     if row[f"{name}_low"] == row[f"{name}_high"]:
-        return f"{_number(row[name])}<small>from the start</small>"
+        return f"{_number(row[name])}<small>from the start</small>{_interval(row, name)}"
     low, high = _number(row[f"{name}_low"]), _number(row[f"{name}_high"])
-    return f"{_number(row[name])}<small>({low}, {high}]</small>"
+    return f"{_number(row[name])}<small>({low}, {high}]</small>{_interval(row, name)}"
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    """The bracket's interval; without an upper end if too many resamples never settle."""
+    if pd.isna(row[f"{name}_from"]):
+        return ""
+    to = row[f"{name}_to"]
+    end = "never" if pd.isna(to) else _number(to)
+    return f"<small>95 %: {_number(row[f'{name}_from'])} to {end}</small>"
 
 
 def _number(value: float) -> str:
@@ -159,15 +175,18 @@ def _legend(options: Options) -> str:
         "&plusmn; its standard error over sequences",
         f"score at {early}": f"{escape(metric)} with the reference step, median over layers, at "
         f"the last checkpoint at or before {early} of training; "
-        f"{options.sequences} sequences, {escape(select.place(options.position))}",
+        f"{options.sequences} sequences, {escape(select.place(options.position))}. Layers have "
+        "intervals in the table convergence; this median has none",
         "settled &ge; t": "fraction of training from which the score stays at or above t to the "
         "end, median over layers; below it the bracket: the medians of the last checkpoints "
         "before and of the first settled ones, between which the truth lies. One that ends at the "
         "reference step says only that the layer had not settled before. "
+        "95 %: the interval of that bracket over resampled sequences, where scores have errors. "
         "&ldquo;never&rdquo;: half of the layers or more do not settle",
         "rank": f"{escape(select.rank_label(rank))} of the weights at the first and the "
         "last checkpoint: median over heads and layers of the OV circuits, over layers of the MLP "
-        "down-projections. The first value of a head is set by its shape; compare a model with "
+        "down-projections. Exact: computed from the weights, no sampling error. "
+        "The first value of a head is set by its shape; compare a model with "
         "its own start",
     }
     lines = "".join(f"<dt>{term}</dt><dd>{text}.</dd>\n" for term, text in entries.items())

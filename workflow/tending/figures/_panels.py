@@ -24,6 +24,7 @@ from tending.figures._style import (
 
 Grid = list[list[Axes]]
 STEP_LABEL = "training step"
+_OFF_AXIS = 0.03
 
 
 def grid(
@@ -62,9 +63,14 @@ def _step(value: float, _: object = None) -> str:
     return rf"$10^{{{power:.0f}}}$" if power.is_integer() else f"{value:.0f}"
 
 
-def score_limits(values: pd.Series) -> tuple[float, float]:
-    """Limits of an axis of scores: from 0, or from below it if a score is negative, to 1."""
+def score_limits(values: pd.Series, null: pd.Series | None = None) -> tuple[float, float]:
+    """Limits of an axis of scores: from 0, or from below it if a score is negative, to 1.
+
+    null: scores of permuted sequences; those near 0 are set off from the axis.
+    """
     lowest = float(values.min())
+    if null is not None and null.min() < _OFF_AXIS:
+        lowest = min(lowest, -_OFF_AXIS)
     return (1.08 * lowest if lowest < 0 else 0.0), 1.02
 
 

@@ -11,6 +11,7 @@ from tending.components import DEFAULT
 from tending.components import component as describe
 from tending.figures import Options
 from tending.metrics import spectrum
+from tending.score_rows import null_quantity
 
 COMPONENTS = DEFAULT  # come first
 
@@ -32,6 +33,21 @@ def by_layer(
     kept = kept[(kept["component"] == component) & kept["layer"].notna() & head]
     whole = {c: "int64" for c in ("layer", "step") if kept[c].notna().all()}
     return kept.astype(whole)
+
+
+def null(table: pd.DataFrame, metric: str, component: str) -> pd.DataFrame:
+    """The score of permuted sequences of every layer: `low` is its mean, `high` 95 % quantile."""
+    rows = by_layer(table, null_quantity(metric), component)
+    return rows.assign(low=rows["value"])
+
+
+def within_null(table: pd.DataFrame, metric: str, component: str) -> pd.DataFrame:
+    """Scores of layers that have a null, with the column `within`: not above its 95 % quantile."""
+    keys = ["model", "layer", "step"]
+    ends = null(table, metric, component)[[*keys, "high"]].rename(columns={"high": "null_high"})
+    rows = by_layer(table, metric, component).merge(ends, on=keys)
+    rows = rows.dropna(subset=["value", "null_high"])
+    return rows.assign(within=rows["value"] <= rows["null_high"])
 
 
 def of_model(table: pd.DataFrame, quantity: str, component: str) -> pd.DataFrame:
@@ -71,9 +87,9 @@ def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     return spread.set_axis(["lower", "median", "upper"], axis="columns")
 
 
-def layer_by_step(rows: pd.DataFrame) -> pd.DataFrame:
-    """`value` of one model and component with layers as rows and steps as columns."""
-    return rows.pivot(index="layer", columns="step", values="value").sort_index()
+def layer_by_step(rows: pd.DataFrame, column: str = "value") -> pd.DataFrame:
+    """A column of one model and component with layers as rows and steps as columns."""
+    return rows.pivot(index="layer", columns="step", values=column).sort_index()
 
 
 def without_reference(rows: pd.DataFrame) -> pd.DataFrame:

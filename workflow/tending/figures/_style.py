@@ -39,6 +39,7 @@ RC: dict[str, Any] = {
     "legend.title_fontsize": 7,
     "legend.frameon": False,
     "legend.handlelength": 2.6,
+    "hatch.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 3.2,
     "figure.constrained_layout.h_pad": 0.05,

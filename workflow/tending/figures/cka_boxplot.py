@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
 
@@ -25,16 +25,18 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     table, metric = tables["convergence"], options.lead_metric
     components = select.components(table, [metric])
     looks = model_looks(select.models(table, options))
-    figure, axes = _panels.grid(len(looks), len(components), 1.6, 0.5, sharey=True)
+    figure, axes = _panels.grid(len(looks), len(components), 1.6, 0.7, sharey=True)
     scores = {c: select.by_layer(table, metric, c) for c in components}
+    nulls = {c: select.null(table, metric, c) for c in components}
     for (model, look), row in zip(looks.items(), axes, strict=True):
         for component, ax in zip(components, row, strict=True):
-            rows = scores[component]
+            rows, null = scores[component], nulls[component]
             layers = select.layer_by_step(rows[rows["model"] == model])
-            _boxes(ax, layers, look)
+            _boxes(ax, layers, look, _nulls.by_step(null[null["model"] == model]))
             number = f"{len(layers)} layer{'s' if len(layers) != 1 else ''}"
             ax.set_title(f"{model}: {select.component_label(component)}, {number}", loc="left")
-    axes[0][0].set_ylim(*_panels.score_limits(pd.concat(scores.values())["value"]))
+    shown = pd.concat(scores.values())["value"]
+    axes[0][0].set_ylim(*_panels.score_limits(shown, pd.concat(nulls.values())["low"]))
     _panels.outer_labels(axes, table)
     for row in axes:
         for ax in row:
@@ -43,10 +45,11 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     figure.supylabel(
         f"{label}\n{select.probe_label(table, options)}", fontsize=7.5, multialignment="center"
     )
+    figure.legend([_nulls.key()], [f"{_nulls.LABEL} of all layers"], loc="outside lower center")
     return figure
 
 
-def _boxes(ax: Axes, scores: pd.DataFrame, look: Look) -> None:
+def _boxes(ax: Axes, scores: pd.DataFrame, look: Look, null: pd.DataFrame) -> None:
     if scores.empty:
         ax.set_axis_off()
         return
@@ -55,6 +58,8 @@ def _boxes(ax: Axes, scores: pd.DataFrame, look: Look) -> None:
     shown = scores.iloc[:, even]
     values = [v[~np.isnan(v)] for v in shown.to_numpy(dtype=float).T]
     few = len(scores) <= _FEW_LAYERS
+    behind = null.reindex(shown.columns)
+    _nulls.band(ax, behind, at=np.arange(len(values), dtype=float))
     line = {"color": look.colour, "linewidth": 0.6}
     ax.boxplot(
         values,

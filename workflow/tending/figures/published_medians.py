@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
 from tending.published import METRICS
 from tending.replication import computed_quantity, difference_quantity, published_quantity
+from tending.score_rows import null_quantity
 
 TABLES = ("published_comparison",)
 TITLE = "Beside the published medians"
@@ -28,7 +29,7 @@ _LABELS = {
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     """Rows: quantities; columns: components; marks: published; lines: computed, by definition."""
-    table = tables["published_comparison"].astype({"value": "float64", "step": "float64"})
+    table = tables["published_comparison"].astype(dict.fromkeys(["value", "high", "step"], float))
     if table.empty:
         raise ValueError(
             "nothing to draw: no step of the study is among those that the paper shows for its "
@@ -48,11 +49,14 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         name = select.metric_label(metric) if metric == "cka" else select.rank_label(metric)
         row[0].set_ylabel(f"{name}\n(median over layers)")
     computed = table[table["quantity"].isin([computed_quantity(m) for m in metrics])]
-    _legend(figure, looks, [d for d in _DASHES if (computed["definition"] == d).any()])
+    nulls = bool((table["quantity"] == null_quantity("cka")).any())
+    _legend(figure, looks, [d for d in _DASHES if (computed["definition"] == d).any()], nulls)
     return figure
 
 
 def _panel(ax: Axes, table: pd.DataFrame, metric: str, looks: dict[str, Look]) -> None:
+    null = table[(table["quantity"] == null_quantity(metric)) & (table["definition"] == "correct")]
+    _nulls.of_models(ax, null.assign(low=null["value"]), looks)
     for model, look in looks.items():
         own = table[table["model"] == model].sort_values("step")
         for definition, dashes in _DASHES.items():
@@ -80,11 +84,14 @@ def _distance(table: pd.DataFrame, metric: str, component: str) -> str:
     return f"mean |difference|: {', '.join(parts)}" if parts else "nothing to compare"
 
 
-def _legend(figure: Figure, looks: dict[str, Look], definitions: list[str]) -> None:
+def _legend(figure: Figure, looks: dict[str, Look], definitions: list[str], nulls: bool) -> None:
     keys = [
         Line2D([], [], color=s.colour, marker=s.marker, markerfacecolor="none", linestyle="none")
         for s in looks.values()
     ]
     keys += [Line2D([], [], color="0.3", linestyle=_DASHES[d]) for d in definitions]
     labels = [*looks, *(_LABELS[d] for d in definitions)]
-    _panels.place_legend(figure, keys, labels, "marks: read off the paper's figure (+-0.005)")
+    title = "marks: read off the paper's figure (+-0.005)"
+    if nulls:
+        title += f"\ngrey, or in a model's colour below a dotted line: {_nulls.LABEL}"
+    _panels.place_legend(figure, keys, labels, title)

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
 
@@ -33,8 +33,11 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     for component, ax in zip(components, axes[0], strict=True):
         whole = _whole(ranks, rank, component)
         reached = select.by_layer(scores, metric, component)
-        limits.append(_panels.score_limits(reached["value"]))
+        null = select.null(scores, metric, component)
+        limits.append(_panels.score_limits(reached["value"], null["low"]))
         _points(ax, select.without_reference(reached).merge(whole, on=_KEYS), looks)
+        if not null.empty:
+            ax.axhspan(null["low"].min(), null["high"].max(), zorder=0.5, **_nulls.BAND)
         ax.set_title(select.component_label(component))
         heads = ", mean over heads" if whole["heads"].any() else ""
         ax.set_xlabel(f"{select.rank_label(rank)}{heads}")
@@ -48,7 +51,8 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         fraction=0.03,
         pad=0.01,
     )
-    note = f"one point per layer and step; {select.probe_label(scores, options)}"
+    note = f"one point per layer and step; {select.probe_label(scores, options)}\n"
+    note += f"grey: {_nulls.LABEL} of all points"
     _panels.model_legend(figure, looks, note, linestyle="none", color="0.3")
     return figure
 

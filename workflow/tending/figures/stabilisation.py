@@ -1,6 +1,7 @@
 """When each layer settles, as the bracket between two checkpoints."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.lines import Line2D
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
+from tending.resampled import interval_quantity
 from tending.tables import fraction_quantity, share_quantity
 
 TABLES = ("stabilisation",)
@@ -51,6 +53,7 @@ def _lanes(
     ax: Axes, table: pd.DataFrame, quantity: str, component: str, looks: dict[str, Look]
 ) -> None:
     layers = select.by_layer(table, quantity, component)
+    intervals = select.by_layer(table, interval_quantity(quantity), component)
     medians = select.of_model(table, quantity, component).set_index("model")["value"]
     for lane, (model, look) in enumerate(looks.items()):
         own = layers[layers["model"] == model].sort_values("layer")
@@ -63,11 +66,24 @@ def _lanes(
         low = own["low"].to_numpy()[settled]
         ax.hlines(height[settled], low, high, color=look.colour, linewidth=width)
         ax.plot(high, height[settled], "|", color=look.colour, markersize=2 * width + 1)
+        _whiskers(ax, intervals[intervals["model"] == model], own, height, look.colour)
         never = height[~settled]
         ax.plot(np.full(len(never), _NEVER), never, "x", color=look.colour, markersize=3)
         median = medians.get(model, np.nan)
         if np.isfinite(median):
             ax.vlines(median, lane - 0.46, lane + 0.46, color="black", linewidth=1.1, zorder=1)
+
+
+def _whiskers(
+    ax: Axes, intervals: pd.DataFrame, own: pd.DataFrame, height: np.ndarray, colour: str
+) -> None:
+    """The interval of each bracket; to the mark of those that never settle if it has no end."""
+    ends = own[["layer"]].merge(intervals, on="layer", how="left")
+    low, high = (ends[name].to_numpy(dtype=float) for name in ("low", "high"))
+    high = np.where(np.isnan(high), _NEVER, high)
+    known = ~np.isnan(low)
+    thin: dict[str, Any] = {"color": colour, "linewidth": 0.5, "alpha": 0.6, "zorder": 1.5}
+    ax.hlines(height[known], low[known], high[known], **thin)
 
 
 def _relative_depth(own: pd.DataFrame) -> np.ndarray:
@@ -99,12 +115,14 @@ def _shares(
 def _legend(figure: Figure, early: float) -> None:
     keys = [
         Line2D([], [], color="0.3", marker="|", markersize=4, markevery=[1]),
+        Line2D([], [], color="0.3", linewidth=0.5),
         Line2D([], [], color="black", marker="|", markersize=8, linestyle="none"),
         Line2D([], [], color="0.3", marker="x", markersize=3, linestyle="none"),
         Line2D([], [], color=FAINT, linestyle=(0, (4, 2)), linewidth=0.8),
     ]
     labels = [
         "one layer: (last checkpoint before, first settled]",
+        "its 95 % interval over resampled sequences",
         "median over layers",
         "never settles",
         f"{100 * early:g}% of training; share: layers settled by then",

@@ -1,0 +1,117 @@
+"""Stabilisation in resamples of the sequences: 95 % intervals of the brackets.
+
+A resample weighs the same sequences at every step and layer, so the scores of one draw are a whole
+trajectory, which settles somewhere. Over the draws, `low` is the 2.5 % quantile of the brackets'
+lower ends and `high` the 97.5 % quantile of their upper ends; `value` is the median of what is the
+bracket's value: the upper end, and of shares the lower one. A draw that never settles counts as
+later than all that do.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tending.stabilisation import Ends, Settling
+from tending.store import Scores, part_of
+from tending.tables import Columns, fraction_quantity, share_quantity, step_quantity
+
+LOW, MIDDLE, HIGH = 0.025, 0.5, 0.975
+
+
+def interval_quantity(quantity: str) -> str:
+    """The interval of a quantity of stabilisation over resamples of the sequences."""
+    return f"{quantity}_interval"
+
+
+class Resamples:
+    """Trajectories of all draws of a study, followed file by file in ascending steps."""
+
+    def __init__(self, metrics: Sequence[str], thresholds: Sequence[float]) -> None:
+        self._metrics, self._thresholds = metrics, thresholds
+        self._settling: dict[tuple[str, str, str], Settling] = {}
+        self._places: dict[str, dict[str, Any]] = {}
+
+    def add(self, scores: Scores) -> None:
+        """The scores of the next checkpoint of a model. ValueError if its steps do not ascend."""
+        model, step = str(scores.attributes["model"]), int(scores.attributes["step"])
+        place = {name: scores.attributes[name] for name in ("study", "parameters")}
+        self._places[model] = {**place, "model": model}
+        for metric in self._metrics:
+            for name, estimates in scores.metrics[metric].items():
+                key = (model, name, metric)
+                settling = self._settling.setdefault(key, Settling(self._thresholds))
+                settling.add(step, estimates.draws)
+
+    def blocks(self, early: float, training_steps: Mapping[str, int]) -> list[Columns]:
+        """Rows of the table `stabilisation`; early: the fraction of training called early."""
+        return [
+            block
+            for (model, name, metric), settling in self._settling.items()
+            for threshold in self._thresholds
+            for block in _blocks(
+                {**self._places[model], **_part(name)},
+                settling.brackets(threshold),
+                (metric, threshold),
+                training_steps[model],
+                None if part_of(name)[1] else early,
+            )
+        ]
+
+
+def _part(name: str) -> dict[str, str]:
+    component, _, definition = part_of(name)
+    return {"component": component, "definition": definition}
+
+
+def _blocks(
+    common: dict[str, Any],
+    ends: tuple[Ends, Ends],
+    what: tuple[str, float],
+    training_steps: int,
+    early: float | None,
+) -> list[Columns]:
+    """ends: (layers[, heads], draws), in steps. early: None for heads, which have no summary."""
+    draws = ends[0].shape[-1]
+    places = np.indices(ends[0].shape[:-1]).reshape(ends[0].ndim - 1, -1)
+    cells = dict(zip(("layer", "head"), places, strict=False))
+    blocks: list[Columns] = []
+    for quantity, unit in ((fraction_quantity, training_steps), (step_quantity, 1)):
+        own = {**common, "quantity": interval_quantity(quantity(*what)), "n": draws}
+        low, high = (end.reshape(-1, draws) / unit for end in ends)
+        blocks.append({**own, **cells, **_interval(low, high)})
+        if early is not None:
+            medians = (np.median(end, axis=0, keepdims=True) for end in (low, high))
+            blocks.append({**own, **_interval(*medians)})
+    if early is not None:
+        own = {**common, "quantity": interval_quantity(share_quantity(*what)), "n": draws}
+        certain, possible = _shares(*ends, early * training_steps)
+        middle = {"value": _quantile(certain, MIDDLE)}
+        blocks.append({**own, **_interval(certain, possible), **middle})
+    return blocks
+
+
+def _shares(low: Ends, high: Ends, limit: float) -> tuple[Ends, Ends]:
+    """Share of layers settled by `limit` in every draw, for certain and possibly, (1, draws)."""
+    certain = (high <= limit).mean(axis=0, keepdims=True)
+    return certain, np.maximum(certain, (low < limit).mean(axis=0, keepdims=True))
+
+
+def _interval(low: Ends, high: Ends) -> dict[str, Ends]:
+    """Of the ends of brackets in draws, (cells, draws): columns of (cells,)."""
+    return {
+        "value": _quantile(high, MIDDLE),
+        "low": _quantile(low, LOW),
+        "high": _quantile(high, HIGH),
+    }
+
+
+def _quantile(ends: Ends, share: float) -> Ends:
+    """The smallest draw that at least this share of draws do not exceed; NaN if infinite.
+
+    No mean of two draws: between checkpoints nothing was measured, and infinity has no mean.
+    """
+    at = math.ceil(share * ends.shape[-1]) - 1
+    found = np.sort(ends, axis=-1)[..., at]
+    return np.where(np.isfinite(found), found, np.nan)

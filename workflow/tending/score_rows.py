@@ -1,0 +1,35 @@
+"""Scores of one checkpoint as rows of the table `convergence`."""
+
+from tending.estimates import Estimates
+from tending.store import part_of
+from tending.tables import Columns, Where, layer_block
+
+
+def error_quantity(metric: str) -> str:
+    """Standard error of a score over sequences."""
+    return f"{metric}_standard_error"
+
+
+def null_quantity(metric: str) -> str:
+    """The score of permuted sequences: its mean as value, its 95 % quantile as high."""
+    return f"{metric}_null"
+
+
+def score_blocks(
+    place: Where, name: str, metric: str, estimates: Estimates, n: int
+) -> list[Columns]:
+    """Rows of one metric of one dataset: scores with intervals; standard errors and nulls.
+
+    Of heads the scores alone: the other two would make three times as many rows of what is most
+    of the table. They are in the score files.
+    """
+    interval = {"low": estimates.low.ravel(), "high": estimates.high.ravel()}
+    blocks: list[Columns] = [{**layer_block(place, name, estimates.value, metric, n), **interval}]
+    if part_of(name)[1]:
+        return blocks
+    null = layer_block(place, name, estimates.null_mean, null_quantity(metric), n)
+    return [
+        *blocks,
+        layer_block(place, name, estimates.standard_error, error_quantity(metric), n),
+        {**null, "high": estimates.null_high.ravel()},
+    ]
