@@ -80,6 +80,7 @@ rule all:
         plan.per_checkpoint(paths.SPECTRA),
         plan.per_checkpoint(paths.CONVERGENCE),
         plan.representation_files(),
+        plan.trajectory_files(),
     message:
         "Everything is there"
 
@@ -91,6 +92,7 @@ include: "rules/activations.smk"
 include: "rules/spectra.smk"
 include: "rules/convergence.smk"
 include: "rules/representation.smk"
+include: "rules/trajectory.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"

@@ -4,7 +4,7 @@ for figure in plan.figures():
         name:
             f"figure_{figure}"
         input:
-            tables=plan.table_files(plan.tables_of(figure)),
+            tables=plan.figure_inputs(figure),
         output:
             png=report(
                 plan.path(paths.FIGURE_PNG, figure=figure),
@@ -22,7 +22,7 @@ for figure in plan.figures():
         params:
             figure=figure,
             options=plan.figure_options,
-            code=code_hash(f"{study.FIGURES}.{figure}", script="figure"),
+            code=code_hash(*plan.figure_modules(figure), script="figure"),
         message:
             f"Figure {figure}"
         script:

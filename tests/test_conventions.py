@@ -14,6 +14,7 @@ from tending.config import FIGURES
 from tending.published import COMPARISON
 from tending.representation_config import TABLE as REPRESENTATION
 from tending.study_files import TABLES
+from tending.trajectory_checks import TABLE as TRAJECTORY
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 REPOSITORY = Path(__file__).parents[1]
@@ -86,7 +87,8 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    tables = {f"table_{name}" for name in (*TABLES, "audit", COMPARISON, REPRESENTATION)}
+    extra = (COMPARISON, REPRESENTATION, TRAJECTORY)
+    tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 
 

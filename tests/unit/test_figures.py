@@ -13,6 +13,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import pytest
+import trajectories
 from docutils.core import publish_string
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,9 +30,10 @@ PACKAGE = "tending.figures"
 FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
-CATEGORIES |= {"Representations"}
+CATEGORIES |= {"Representations", "Trajectory"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
-TABLES += ("published_comparison", "representation")
+TABLES += ("published_comparison", "representation", "trajectory")
+MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         "training": _table(study, _training(study, random) if study.trained else []),
         "published_comparison": _comparison(study, random),
         "representation": _table(study, _representations(study, random)),
+        **trajectories.fabricate(
+            {m.name: (m.parameters, m.layers) for m in study.models}, study.steps, study.components
+        ),
     }
 
 
@@ -299,7 +304,7 @@ def small() -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("name", FIGURES)
 def test_declares_what_it_needs_and_has_a_caption(name: str) -> None:
     declared = {k: found.constant(f"{PACKAGE}.{name}", k) for k in ("TABLES", "TITLE", "CATEGORY")}
-    assert set(declared["TABLES"]) <= set(TABLES)
+    assert set(declared["TABLES"]) <= {*TABLES, *MAPS}
     assert isinstance(declared["TITLE"], str) and len(declared["TITLE"]) <= 40
     assert declared["CATEGORY"] in CATEGORIES
     assert (CAPTIONS / f"{name}.rst").exists()
@@ -657,6 +662,8 @@ CONFIG = {
     "similarity": ["cka", "cka_debiased"],
     "stabilisation": {"thresholds": [0.8, 0.9, 0.95], "early": 0.2},
     "extraction": {"position": "last"},
+    "trajectory": ["drift", "subspace_overlap"],
+    "subspace": {"directions": 10},
     "models": [
         {"name": "neox-d32", "source": "trained"},
         {"name": "p_", "source": "hub", "repository": "org/p_"},

@@ -8,7 +8,7 @@ import pytest
 from tending import found
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text("utf-8")
-KINDS = ("similarity", "spectrum", "representation")
+KINDS = ("similarity", "spectrum", "representation", "trajectory")
 LAWS = {"R": "rotation", "S": "scaling", "T": "translation"}
 RANGES = {"at most 1": (None, 1), "any": (None, None), "(0, inf)": (0, None)}
 

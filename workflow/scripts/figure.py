@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from tending import found, tables
+from tending import found, tables, trajectory_files, trajectory_tables
 from tending.config import FIGURES
 from tending.figures import Options
 from tending.figures._style import save
 from tending.job import running
 
 
-def main(name: str, parquets: list[Path], options: Options, pdf: Path, png: Path) -> None:
-    read = {path.stem: tables.read(path) for path in parquets}
+def main(name: str, inputs: list[Path], options: Options, pdf: Path, png: Path) -> None:
+    """inputs: tables, and the files of trajectories where the figure shows a map of these."""
+    read = {path.stem: tables.read(path) for path in inputs if path.suffix == ".parquet"}
+    trajectories = [trajectory_files.read(path) for path in inputs if path.suffix == ".h5"]
+    read |= trajectory_tables.maps(name, trajectories) if trajectories else {}
     save(found.load(FIGURES, name, "figure").draw(read, options), pdf, png)
 
 

@@ -10,6 +10,7 @@ KINDS = {
     "similarity": "two checkpoints' activations",
     "spectrum": "singular values",
     "representation": "one checkpoint's activations",
+    "trajectory": "all checkpoints of a model",
 }
 LAWS = ("rotation", "scaling", "translation")
 HEADER = ("name", "what it is", "range", "does not change with")

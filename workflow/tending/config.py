@@ -8,7 +8,7 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import audit, found, pairs, published, representation_config
+from tending import audit, found, pairs, published, representation_config, trajectory_checks
 from tending import steps as schedules
 from tending.checkpoints import hub, source
 from tending.components import DEFAULT
@@ -18,6 +18,7 @@ from tending.selection import Config, Model, asked, steps
 
 SIMILARITY = "tending.metrics.similarity"
 SPECTRUM = "tending.metrics.spectrum"
+TRAJECTORY = "tending.metrics.trajectory"
 FIGURES = "tending.figures"
 MODELS = "tending.checkpoints"
 CORPORA = "tending.corpus"
@@ -69,6 +70,7 @@ def check(config: Config) -> None:
     problems = [*_names(config), *_models(config), *_corpus(config)]
     problems += [text for text in pairs.problems(config) if text not in problems]
     problems += representation_config.problems(config)
+    problems = problems or list(trajectory_checks.problems(config))  # which asks for the steps
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
@@ -76,6 +78,7 @@ def check(config: Config) -> None:
 
 def _names(config: Config) -> Iterator[str]:
     kinds = {"similarity": SIMILARITY, "spectrum": SPECTRUM, "figures": FIGURES}
+    kinds["trajectory"] = TRAJECTORY
     for key, package in kinds.items():
         kind = "figure" if key == "figures" else f"{key} metric"
         for name in config.get(key) or []:

@@ -30,6 +30,7 @@ ACTIVATIONS = STUDY + "/activations/{model}/step{step}.h5"
 SPECTRA = STUDY + "/spectra/{model}/step{step}.h5"
 CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
 REPRESENTATION = STUDY + "/representation/{model}/step{step}.h5"
+TRAJECTORY = STUDY + "/trajectory/{model}.h5"
 
 WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights
 

@@ -33,6 +33,14 @@ class Plan(StudyFiles):
         step = self.reference(wildcards.model)
         return paths.ACTIVATIONS.format(study=self.study, model=wildcards.model, step=step)
 
+    def trajectory_activations(self, wildcards: Wildcards) -> list[str]:
+        """Activations of all steps of a model, ascending."""
+        model = wildcards.model
+        return [
+            paths.ACTIVATIONS.format(study=self.study, model=model, step=step)
+            for step in self.steps(model)
+        ]
+
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
         """Files the probe tokens are made of."""
         corpus = self.config["corpus"]
@@ -186,6 +194,10 @@ class Plan(StudyFiles):
     def references(self) -> dict[str, int]:
         """The step that each model compared with the paper is compared with itself."""
         return {model: self.reference(model) for model in self.published_as()}
+
+    def reference_steps(self) -> dict[str, int]:
+        """The step that each model's others are compared with."""
+        return {model: self.reference(model) for model in self._models}
 
     def other_tokens(self, wildcards: Wildcards) -> str:
         """What the probe is, if it cannot be the paper's; a matrix of one's own may be."""

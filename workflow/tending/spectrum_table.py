@@ -20,7 +20,8 @@ def spectrum_blocks(
     """Rows of every metric of every component of one file.
 
     only: components of a metric that is not taken of all. A metric of one matrix has rows only
-    where the file knows the matrix's shape; it is no metric of products. Raises StoreError if the file knows none, as one from before shapes were kept.
+    where the file knows the matrix's shape; it is no metric of products. Raises StoreError if the
+    file knows none, as one from before shapes were kept.
     """
     shapes = _shapes(spectra.attributes)
     of_one = [name for name, metric in metrics.items() if metric.one_matrix]

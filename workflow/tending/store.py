@@ -6,6 +6,7 @@ Activations: one float32 dataset per component, (layers, [heads,] rows, width), 
 Spectra: one float64 dataset per component, (layers, [heads,] values).
 Scores: one group per metric, in it one per component, in it one float64 dataset (layers, [heads])
 per number of tending.estimates.Estimates, and `draws` (layers, [heads,] draws) float32.
+Trajectories: float64 datasets METRIC/MEASURE[/COMPONENT], see tending.trajectory_files.
 What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
 """
 
@@ -87,9 +88,12 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes
 
 
 def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
-    """Read the named datasets (default: all); StoreError if the file is of another version."""
+    """Read the named datasets (default: all); StoreError if the file is of another version.
+
+    A dataset in groups is named with them, `GROUP/GROUP/NAME`.
+    """
     with _opened(path) as file:
-        wanted = list(file) if names is None else names
+        wanted = _datasets(file) if names is None else names
         missing = [name for name in wanted if name not in file]
         if missing:
             raise StoreError(
@@ -97,6 +101,12 @@ def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
                 f"the workflow again"
             )
         return Arrays({name: file[name][()] for name in wanted}, dict(file.attrs))
+
+
+def _datasets(file: h5py.File) -> list[str]:
+    every: list[str] = []
+    file.visititems(lambda n, o: every.append(n) if isinstance(o, h5py.Dataset) else None)
+    return every
 
 
 class Reader:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tending import config as study_config
-from tending import found, paths, provenance, published, representation_config, selection
+from tending import (
+    found,
+    paths,
+    provenance,
+    published,
+    representation_config,
+    selection,
+    trajectory_checks,
+)
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
 TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
@@ -67,7 +75,8 @@ class StudyFiles:
     def figures(self) -> list[str]:
         """Names of the figures to draw: those of the config that have something to show."""
         wanted = self.config.get("figures", found.names(study_config.FIGURES))
-        return [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
+        drawn = [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
+        return [name for name in drawn if name not in self._unasked()]
 
     def tables_of(self, figure: str) -> list[str]:
         """Names of the tables a figure is drawn from."""
@@ -78,6 +87,26 @@ class StudyFiles:
     def figure_text(self, figure: str, constant: str) -> str:
         """A figure's TITLE or CATEGORY."""
         return str(found.constant(f"{study_config.FIGURES}.{figure}", constant))
+
+    def figure_inputs(self, figure: str) -> list[str]:
+        """Tables a figure is drawn from; for a map of checkpoints or layers, the models' files."""
+        tables = [name for name in self.tables_of(figure) if name not in self.maps_of(figure)]
+        models = self.trajectory_files() if self.maps_of(figure) else []
+        return [*self.table_files(tables), *models]
+
+    def figure_modules(self, figure: str) -> list[str]:
+        """The modules that draw a figure, and make tables of maps for it."""
+        made = ["tending.trajectory_tables"] if self.maps_of(figure) else []
+        return [f"{study_config.FIGURES}.{figure}", *made]
+
+    def maps_of(self, figure: str) -> set[str]:
+        """The quantities of trajectories among what a figure is drawn from."""
+        return set(self.tables_of(figure)) & set(found.names(study_config.TRAJECTORY))
+
+    def trajectory_files(self) -> list[str]:
+        """One file per model, if the study asks for anything of all its checkpoints together."""
+        names = self._models if self.config["trajectory"] else ()
+        return [self.path(paths.TRAJECTORY, model=name) for name in names]
 
     def table_files(self, tables: list[str] | tuple[str, ...]) -> list[str]:
         """The Parquet files of the named tables."""
@@ -95,7 +124,7 @@ class StudyFiles:
         audited = ["audit"] if self.remote_models() else []
         measured = [representation_config.TABLE] if self.config["representation"] else []
         compared = [published.COMPARISON] if self.published_as() else []
-        return [*TABLES, *audited, *measured, *compared]
+        return [*TABLES, *audited, *measured, *compared, *self._trajectory_table()]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -146,7 +175,19 @@ class StudyFiles:
             empty.add("loss")
         if not self.config["representation"]:
             empty.add(representation_config.TABLE)
+        if not self._trajectory_table():
+            empty.add(trajectory_checks.TABLE)
         return empty if self.published_as() else empty | {published.COMPARISON}
+
+    def _trajectory_table(self) -> list[str]:
+        """The name of the table, if something asked for has rows in it."""
+        modules = [f"{study_config.TRAJECTORY}.{name}" for name in self.config["trajectory"]]
+        tabled = any(found.constant(module, "TABLED") for module in modules)
+        return [trajectory_checks.TABLE] if tabled else []
+
+    def _unasked(self) -> set[str]:
+        """Quantities of trajectories that the study does not ask for; figures have their names."""
+        return set(found.names(study_config.TRAJECTORY)) - set(self.config["trajectory"])
 
     def published_as(self) -> dict[str, str]:
         """The paper's name of every model that is compared with it."""

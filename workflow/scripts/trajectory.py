@@ -1,0 +1,41 @@
+"""What is measured of all checkpoints of one model together."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+from tending import found, store, trajectory, trajectory_files
+from tending.config import TRAJECTORY
+from tending.job import progress, running
+
+
+def main(activations: list[Path], metrics: dict[str, str], directions: int, output: Path) -> None:
+    """metrics: name -> hash of its code."""
+    loaded = {
+        name: (
+            str(found.constant(f"{TRAJECTORY}.{name}", "OVER")),
+            found.load(TRAJECTORY, name, "trajectory metric").METRIC,
+        )
+        for name in metrics
+    }
+    with ExitStack() as opened:
+        readers = [opened.enter_context(store.Reader(path)) for path in activations]
+        sources = {int(reader.attributes["step"]): reader for reader in readers}
+        described = trajectory_files.described(sources, metrics)
+        shapes = readers[-1].shapes
+        components = trajectory_files.whole_layers(shapes)
+        with progress(trajectory.work(shapes, components, len(sources), loaded), "maps") as advance:
+            measured = trajectory.measure(
+                sources, components, loaded, directions, logging.warning, advance
+            )
+    trajectory_files.write(output, measured, described)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input.activations],
+            dict(line.split() for line in snakemake.params.metrics),
+            snakemake.params.directions,
+            Path(snakemake.output.trajectory),
+        )

@@ -1,0 +1,49 @@
+"""How far and how fast activations move from checkpoint to checkpoint."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tending.figures import Options, _panels
+from tending.figures import _select as select
+from tending.figures._style import model_looks, styled
+
+TABLES = ("trajectory",)
+TITLE = "Drift from checkpoint to checkpoint"
+CATEGORY = "Trajectory"
+
+SIMILARITY, SPEED = "cka_debiased_step_to_step", "cka_debiased_drift_speed"
+
+
+@styled
+def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
+    """Rows: similarity with the checkpoint before, and speed; columns: components."""
+    table = tables["trajectory"]
+    components = select.components(table, [SIMILARITY])
+    looks = model_looks(select.models(table, options))
+    moved = select.correct(table, SIMILARITY).dropna(subset="value")
+    figure, axes = _panels.grid(2, len(components), 1.9, 0.7, sharex=True, sharey="row")
+    for quantity, row in zip((SIMILARITY, SPEED), axes, strict=True):
+        shown = []
+        for component, ax in zip(components, row, strict=True):
+            rows = select.by_layer(table, quantity, component).dropna(subset="value")
+            shown.append(rows)
+            if quantity == SPEED:
+                rows = rows[rows["value"] > 0]  # a checkpoint like the one before has no logarithm
+                ax.set_yscale("log")
+            _panels.medians(ax, rows, looks)
+            _panels.step_axis(ax, select.steps(moved), label=row is axes[-1])
+            if row is axes[0]:
+                ax.set_title(select.component_label(component))
+        if quantity == SIMILARITY:
+            row[0].set_ylim(*_panels.score_limits(pd.concat(shown)["value"]))
+    axes[0][0].set_ylabel("CKA (debiased)\nwith the checkpoint before")
+    axes[1][0].set_ylabel("speed since then\n(radians per training)")
+    for ax in axes[0]:
+        _panels.zero_line(ax)
+    note = select.probe_label(table, options)
+    _panels.model_legend(
+        figure, looks, f"median over layers, band from quartile to quartile; {note}"
+    )
+    return figure

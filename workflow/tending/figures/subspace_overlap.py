@@ -1,0 +1,46 @@
+"""How far the leading directions of activations stay the same."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tending.figures import Options, _panels
+from tending.figures import _select as select
+from tending.figures._style import FAINT, model_looks, styled
+
+TABLES = ("trajectory",)
+TITLE = "Overlap of leading subspaces"
+CATEGORY = "Trajectory"
+
+ROWS = {
+    "subspace_overlap_with_reference": "overlap of subspaces\nwith the reference step",
+    "subspace_overlap_step_to_step": "overlap of subspaces\nwith the checkpoint before",
+}
+CHANCE = "subspace_overlap_chance"
+
+
+@styled
+def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
+    """Rows: with the reference step, with the step before; columns: components; dotted: chance."""
+    table = tables["trajectory"]
+    components = select.components(table, ROWS)
+    looks = model_looks(select.models(table, options))
+    figure, axes = _panels.grid(2, len(components), 1.9, 0.7, sharex=True, sharey=True)
+    for (quantity, label), row in zip(ROWS.items(), axes, strict=True):
+        for component, ax in zip(components, row, strict=True):
+            _panels.medians(
+                ax, select.by_layer(table, quantity, component).dropna(subset="value"), looks
+            )
+            for level in select.by_layer(table, CHANCE, component)["value"].unique():
+                ax.axhline(level, color=FAINT, linestyle=":", zorder=0)
+            _panels.step_axis(ax, select.steps(table), label=row is axes[-1])
+            if row is axes[0]:
+                ax.set_title(select.component_label(component))
+        row[0].set_ylabel(label)
+    axes[0][0].set_ylim(0, 1.02)
+    note = select.probe_label(table, options)
+    _panels.model_legend(
+        figure, looks, f"median over layers, band from quartile to quartile; dotted: chance; {note}"
+    )
+    return figure

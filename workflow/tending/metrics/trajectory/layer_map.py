@@ -1,0 +1,21 @@
+"""CKA of every layer with every other layer at one step, components among each other too."""
+
+from tending.metrics.trajectory import Stack, TrajectoryMetric
+from tending.metrics.trajectory._inner import Measured
+
+OVER = "layers"
+TABLED = False
+
+
+def layer_map(stack: Stack) -> Measured:
+    """`cka` and `cka_debiased` of all pairs of m layers at one step, (m, m), symmetric."""
+    return dict(stack.cka)
+
+
+METRIC = TrajectoryMetric(
+    compute=layer_map,
+    label="CKA of layers",
+    bounds=(None, 1),
+    invariant_to=frozenset({"rotation", "scaling", "translation"}),
+    source="Kornblith et al. 2019; Song et al. 2007",
+)
