@@ -94,6 +94,7 @@ include: "rules/convergence.smk"
 include: "rules/representation.smk"
 include: "rules/trajectory.smk"
 include: "rules/tables.smk"
+include: "rules/association.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"
 

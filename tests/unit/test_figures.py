@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tending import found, summary, tables
+from tending.association_table import Asked, association
 from tending.config import SPECTRUM
 from tending.figures import Options, _select, _style
 from tending.resampled import interval_quantity
@@ -31,7 +33,7 @@ FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
 CATEGORIES |= {"Representations", "Trajectory"}
-TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
+TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 TABLES += ("published_comparison", "representation", "trajectory")
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
@@ -108,14 +110,21 @@ ODD = {
 }
 
 
+@cache
 def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
     """All tables of a study whose layers approach their end smoothly, with a little noise."""
     random = np.random.default_rng(seed)
     convergence = _table(study, _scores(study, random))
-    return {
+    lengths = {m.name: study.steps[-1] for m in study.models}
+    layers = {
         "convergence": convergence,
         "effective_rank": _table(study, _ranks(study, random)),
         "stabilisation": _settling(study, convergence),
+    }
+    asked = Asked(study.rank_metrics, study.metrics, study.thresholds, (0.1, 0.2), lengths)
+    return {
+        **layers,
+        "association": association(layers, asked),
         "loss": _table(study, _losses(study)),
         "training": _table(study, _training(study, random) if study.trained else []),
         "published_comparison": _comparison(study, random),
@@ -660,7 +669,9 @@ CONFIG = {
     "held_out_loss": {"sequences": 96},
     "reference": "last",
     "similarity": ["cka", "cka_debiased"],
+    "spectrum": ["effective_rank", "proportional_effective_rank"],
     "stabilisation": {"thresholds": [0.8, 0.9, 0.95], "early": 0.2},
+    "association": {"progress": [0.1, 0.2]},
     "extraction": {"position": "last"},
     "trajectory": ["drift", "subspace_overlap"],
     "subspace": {"directions": 10},

@@ -18,7 +18,7 @@ from tending import (
 )
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
-TABLES = ("effective_rank", "convergence", "stabilisation", "loss", "training")
+TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 
 
 class StudyFiles:
@@ -38,6 +38,10 @@ class StudyFiles:
         """The step that the others of a model are compared with."""
         wanted = self.config["reference"]
         return self.steps(model)[-1] if wanted == "last" else int(wanted)
+
+    def reference_steps(self) -> dict[str, int]:
+        """The reference step of every model."""
+        return {model: self.reference(model) for model in self._models}
 
     def per_checkpoint(self, pattern: str) -> list[str]:
         """One path for every model and step of the study."""
@@ -166,6 +170,8 @@ class StudyFiles:
             "sequences": config["corpus"]["sequences"],
             "position": str(config["extraction"]["position"]),
             "models": list(self._models),
+            "progress": config["association"]["progress"],
+            "references": self.reference_steps(),
         }
         return json.dumps(options, sort_keys=True)
 

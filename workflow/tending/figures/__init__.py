@@ -5,8 +5,11 @@ importing it, and a function `draw(tables, options)`. Modules with an underscore
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from tending.metrics import spectrum
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Options:
     thresholds: scores a settled layer stays at or above; early: a fraction of training.
     sequences, position: how many activations were compared, and where they were probed.
     models: names in the order of the config, which breaks ties in the number of parameters.
+    progress: fractions of training at which similarities are set beside ranks.
+    references: each model's reference step; the last step of a model that is not there.
     """
 
     study: str
@@ -27,6 +32,8 @@ class Options:
     sequences: int
     position: str
     models: tuple[str, ...]
+    progress: tuple[float, ...] = (0.1, 0.2)
+    references: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lead_metric(self) -> str:
@@ -36,8 +43,7 @@ class Options:
     @property
     def lead_rank_metric(self) -> str:
         """The rank of figures that show one: the proportional one if measured, or the first."""
-        proportional = "proportional_effective_rank"
-        return proportional if proportional in self.rank_metrics else self.rank_metrics[0]
+        return spectrum.lead(self.rank_metrics)
 
     @classmethod
     def from_json(cls, text: str) -> "Options":

@@ -1,7 +1,7 @@
 """Metrics of singular values, one file each; the file's name is the metric's name."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,12 @@ class SpectrumMetric:
 def quantity(metric: str, detail: str) -> str:
     """What a table calls a number of a metric: `power_law_alpha`, `power_law_alpha_x_min`."""
     return f"{metric}_{detail}" if detail else metric
+
+
+def lead(metrics: Sequence[str]) -> str:
+    """The metric where only one is shown or followed: the proportional rank, or the first."""
+    proportional = "proportional_effective_rank"
+    return proportional if proportional in metrics else metrics[0]
 
 
 def checked(singular_values: Array) -> npt.NDArray[np.float64]:
