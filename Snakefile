@@ -81,6 +81,7 @@ rule all:
         plan.per_checkpoint(paths.CONVERGENCE),
         plan.representation_files(),
         plan.trajectory_files(),
+        plan.groups.between(),
     message:
         "Everything is there"
 
@@ -95,6 +96,8 @@ include: "rules/representation.smk"
 include: "rules/trajectory.smk"
 include: "rules/tables.smk"
 include: "rules/association.smk"
+include: "rules/groups.smk"
+include: "rules/effects.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"
 

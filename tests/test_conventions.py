@@ -13,6 +13,8 @@ from tending import found, paths
 from tending.config import FIGURES
 from tending.published import COMPARISON
 from tending.representation_config import TABLE as REPRESENTATION
+from tending.seed_groups import EFFECTS
+from tending.seed_groups import TABLE as GROUPS
 from tending.study_files import TABLES
 from tending.trajectory_checks import TABLE as TRAJECTORY
 
@@ -87,7 +89,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    extra = (COMPARISON, REPRESENTATION, TRAJECTORY)
+    extra = (COMPARISON, REPRESENTATION, TRAJECTORY, GROUPS, EFFECTS)
     tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 

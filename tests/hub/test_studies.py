@@ -95,7 +95,11 @@ def test_pythia_and_its_seeds(hub: Hub, tmp_path: Path, name: str, models: int) 
     for model in study(name)["models"]:
         steps = [s for s in PYTHIA if s != lacking.get(model["name"])]
         publish(hub, model["repository"], [f"step{s}" for s in steps], GPT_NEOX)
-    check(planned(hub, name, tmp_path), models * PAPER)
+    jobs = planned(hub, name, tmp_path)
+    check(jobs, models * PAPER)
+    groups = {model["group"] for model in study(name)["models"] if "group" in model}
+    assert jobs.get("between", 0) == len(groups) * PAPER
+    assert len(groups) == (5 if name == "polypythias.yaml" else 0)
     assert hub.sent("*.safetensors") == 0
 
 

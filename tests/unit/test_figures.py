@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tending import found, summary, tables
+from tending import effects, found, group_tables, summary, tables
 from tending.association_table import Asked, association
 from tending.config import SPECTRUM
 from tending.figures import Options, _select, _style
@@ -32,9 +33,9 @@ PACKAGE = "tending.figures"
 FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
-CATEGORIES |= {"Representations", "Trajectory"}
+CATEGORIES |= {"Representations", "Trajectory", "Seeds"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
-TABLES += ("published_comparison", "representation", "trajectory")
+TABLES += ("published_comparison", "representation", "trajectory", "groups", "effects")
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
 
@@ -44,6 +45,7 @@ class Model:
     parameters: int
     layers: int
     heads: int
+    group: str = ""  # default: a group of its own
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Study:
             sequences=512,
             position="last",
             models=tuple(m.name for m in self.models),
+            groups={m.name: m.group or f"{m.name}, seeds" for m in self.models},
         )
 
 
@@ -93,11 +96,29 @@ LARGE = Study(
     trained=False,
 )
 TINY = replace(SMALL, models=(Model("one-layer", 5000, 1, 0),), steps=(0, 10, 20), trained=False)
+SEEDS = replace(
+    SMALL,
+    models=tuple(
+        Model(f"d{d}-s{s}", 1000 * d, layers, 2, f"d{d}")
+        for d, layers in ((32, 2), (64, 3))
+        for s in range(3)
+    ),
+    steps=(0, 16, 64, 256, 1024),
+)
+CROWD = replace(
+    SEEDS,
+    models=tuple(
+        Model(f"d{d}-{rate}-s{s}", 1000 * d, d // 32, 2, f"d{d}-{rate}")
+        for d, rate in ((32, "fast"), (32, "slow"), (64, "slow"), (128, "slow"), (128, "slower"))
+        for s in range(5)
+    ),
+)
 FEW = replace(SMALL, steps=(0, 16, 256, 1024))
 ODD = {
     "small": SMALL,
     "one model of one layer, no heads, three steps": TINY,
     "biased CKA only, one threshold": replace(FEW, metrics=("cka",), thresholds=(0.9,)),
+    "seeds": SEEDS,
     "no proportional rank": replace(FEW, rank_metrics=("effective_rank",)),
     "every metric of singular values": replace(FEW, rank_metrics=tuple(found.names(SPECTRUM))),
     "norms only": replace(FEW, rank_metrics=("frobenius", "nuclear", "spectral")),
@@ -122,7 +143,7 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         "stabilisation": _settling(study, convergence),
     }
     asked = Asked(study.rank_metrics, study.metrics, study.thresholds, (0.1, 0.2), lengths)
-    return {
+    made = {
         **layers,
         "association": association(layers, asked),
         "loss": _table(study, _losses(study)),
@@ -133,6 +154,38 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
             {m.name: (m.parameters, m.layers) for m in study.models}, study.steps, study.components
         ),
     }
+    rates = {m.name: _rate(m) for m in study.models} if study.trained else {}
+    settled = made["stabilisation"]
+    found_effects = effects.effects(settled, study.metrics, study.thresholds, rates)
+    return {**made, "groups": _groups(study, made, random), "effects": tables.table(found_effects)}
+
+
+def _rate(model: Model) -> float:
+    """Falls with size, in groups by their name."""
+    halvings = {"fast": 0, "slow": 1, "slower": 2}.get(model.group.split("-")[-1])
+    return float(0.3 / model.parameters**0.3) if halvings is None else 0.01 / 2**halvings
+
+
+def _groups(
+    study: Study, made: Mapping[str, pd.DataFrame], random: np.random.Generator
+) -> pd.DataFrame:
+    members: dict[str, list[str]] = {}
+    for model, group in study.options.groups.items():
+        members.setdefault(group, []).append(model)
+    read = [made[name] for name in ("convergence", "effective_rank", "stabilisation", "loss")]
+    wanted = study.metrics, study.rank_metrics, study.thresholds
+    blocks = group_tables.groups(members, *read, *wanted)
+    own = {study.options.groups[m.name]: m for m in study.models}
+    for group, step in itertools.product([g for g in members if len(members[g]) > 1], study.steps):
+        seeds = len(members[group])
+        shape = seeds * (seeds - 1) // 2, own[group].layers
+        scores = {
+            m: {c: random.uniform(0.2, 0.6, shape) for c in study.components} for m in study.metrics
+        }
+        place = {"study": "s", "group": group, "step": step, "parameters": own[group].parameters}
+        last = study.steps[-1]
+        blocks += group_tables.between_blocks(scores, place, seeds, study.metrics, last)
+    return tables.table(blocks)
 
 
 def _settling(study: Study, convergence: pd.DataFrame) -> pd.DataFrame:
@@ -569,6 +622,60 @@ def test_models_come_by_size_and_ties_by_the_config(small: Any) -> None:
     assert names == ["neox-d32", "neox-d64", "neox-d128"]
     same = small["convergence"].assign(parameters=5)
     assert _select.models(same, SMALL.options) == [m.name for m in SMALL.models]
+
+
+def test_of_many_models_the_first_seed_of_every_group_is_drawn() -> None:
+    made = fabricate(CROWD)["convergence"]
+    firsts = ["d32-fast-s0", "d32-slow-s0", "d64-slow-s0", "d128-slow-s0", "d128-slower-s0"]
+    assert _select.models(made, CROWD.options) == firsts
+    assert len(_select.every_model(made, CROWD.options)) == 25
+    alone = replace(
+        CROWD.options, groups={k: g for k, g in CROWD.options.groups.items() if "64" in g}
+    )
+    assert len(_select.models(made, alone)) == 21
+    assert len(_select.models(fabricate(SEEDS)["convergence"], SEEDS.options)) == 6
+
+
+def test_seeds_are_thin_lines_around_the_mean_of_their_group() -> None:
+    made = fabricate(SEEDS)
+    ax = _panels(_draw("seeds", made, SEEDS))[0]
+    rows = made["convergence"]
+    rows = rows[(rows["quantity"] == "cka_debiased") & rows["head"].isna()]
+    rows = rows[(rows["component"] == "attention_ov") & rows["model"].str.startswith("d64")]
+    medians = (
+        rows.groupby(["model", "step"])["value"].median().unstack("step").to_numpy(dtype=float)
+    )
+    thin = [x.get_ydata() for x in ax.get_lines() if x.get_alpha() == 0.55]
+    np.testing.assert_allclose(thin[3:], medians)
+    (mean,) = [x for x in ax.get_lines() if x.get_label() == "d64"]
+    np.testing.assert_allclose(mean.get_ydata(), medians.mean(axis=0))
+    assert len(ax.collections) == 2  # one band per group
+
+
+def test_seeds_are_compared_with_each_other_beside_themselves() -> None:
+    made = fabricate(SEEDS)
+    panels = _panels(_draw("between_seeds", made, SEEDS))
+    assert len(panels) == 4  # two groups and two components
+    for ax in panels:
+        between, within = ax.get_lines()[:2]
+        assert within.get_ydata()[-1] == 1 and between.get_ydata()[-1] < 0.7
+        assert within.get_linestyle() != between.get_linestyle()
+
+
+def test_effects_are_written_above_the_models_or_why_there_are_none() -> None:
+    figure = _draw("effects", fabricate(CROWD), CROWD)
+    title = _panels(figure)[0].get_title(loc="left")
+    assert re.search(r"size [+-]\d\.\d{3}.*\nrate [+-].*\nsize alone", title)
+    assert [t.get_text() for t in figure.legends[0].get_texts()][:3] == [
+        "rate 0.01",
+        "rate 0.005",
+        "rate 0.0025",
+    ]
+    figure = _draw("effects", fabricate(SMALL), SMALL)
+    assert (
+        "cannot be told apart here (correlation -1.00)" in figure.legends[0].get_title().get_text()
+    )
+    assert "rate" not in _panels(figure)[0].get_title(loc="left")
 
 
 def test_looks_differ_by_more_than_colour() -> None:

@@ -14,12 +14,10 @@ from tending.published import COMPARISON
 from tending.study_files import TABLES
 
 # Without a model that is the paper's there is nothing to set beside the published medians.
-# So it is with what nobody asked to be measured.
-UNASKED = {
-    "published_medians",
-    "representation_by_step",
-    *found.names("tending.metrics.trajectory"),
-}
+# So it is with what nobody asked to be measured. Groups come with seeds, effects with three models.
+GROUPED = ("groups", "effects")
+UNASKED = {"published_medians", "representation_by_step", "seeds", "between_seeds", "effects"}
+UNASKED |= set(found.names("tending.metrics.trajectory"))
 FIGURES = [name for name in found.names("tending.figures") if name not in UNASKED]
 PATTERNS = {
     name: value
@@ -139,7 +137,7 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
 @pytest.mark.parametrize("figure", found.names("tending.figures"))
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
-    others = {COMPARISON, "representation", "trajectory", "checkpoint_map", "layer_map"}
+    others = {COMPARISON, "representation", "trajectory", "checkpoint_map", "layer_map", *GROUPED}
     assert set(planned.tables_of(figure)) <= {*TABLES, *others}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")

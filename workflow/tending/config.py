@@ -8,7 +8,15 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from tending import audit, found, pairs, published, representation_config, trajectory_checks
+from tending import (
+    audit,
+    found,
+    pairs,
+    published,
+    representation_config,
+    seed_groups,
+    trajectory_checks,
+)
 from tending import steps as schedules
 from tending.checkpoints import hub, source
 from tending.components import DEFAULT
@@ -70,7 +78,10 @@ def check(config: Config) -> None:
     problems = [*_names(config), *_models(config), *_corpus(config)]
     problems += [text for text in pairs.problems(config) if text not in problems]
     problems += representation_config.problems(config)
-    problems = problems or list(trajectory_checks.problems(config))  # which asks for the steps
+    problems = problems or [  # these ask for the steps
+        *trajectory_checks.problems(config),
+        *seed_groups.problems(config),
+    ]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")
@@ -94,7 +105,7 @@ def _models(config: Config) -> Iterator[str]:
         if count > 1:
             yield f"models: the name {name!r} is used {count} times; give each model its own"
     for model in config["models"]:
-        always = {"name", "source", "steps", "published_as", "vocabulary"}
+        always = {"name", "source", "steps", "group", "published_as", "vocabulary"}
         misplaced = list(_misplaced(MODELS, "model source", model, always))
         problems = misplaced or list(_steps(config, model)) or _published(config, model)
         for problem in problems:

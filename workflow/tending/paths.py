@@ -1,7 +1,8 @@
 """Every path of a study, spelled once.
 
 Patterns are relative to the working directory and carry Snakemake's wildcards: `{study}`,
-`{model}` and `{step}`. Standard library only, so that planning a large study stays quick.
+`{model}` and `{step}`, or `{group}` of models. Standard library only, so that planning a large
+study stays quick.
 """
 
 from pathlib import PurePosixPath
@@ -31,6 +32,7 @@ SPECTRA = STUDY + "/spectra/{model}/step{step}.h5"
 CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
 REPRESENTATION = STUDY + "/representation/{model}/step{step}.h5"
 TRAJECTORY = STUDY + "/trajectory/{model}.h5"
+BETWEEN = STUDY + "/between/{group}/step{step}.h5"
 
 WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights
 

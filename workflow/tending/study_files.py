@@ -16,6 +16,7 @@ from tending import (
     selection,
     trajectory_checks,
 )
+from tending.seed_groups import SeedGroups, learning_rates
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
@@ -29,6 +30,7 @@ class StudyFiles:
         self.study: str = config["study"]
         self._models = {model["name"]: model for model in config["models"]}
         self._steps = {n: selection.steps(config, m) for n, m in self._models.items()}
+        self.groups = SeedGroups(config, self._steps)
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
@@ -80,7 +82,8 @@ class StudyFiles:
         """Names of the figures to draw: those of the config that have something to show."""
         wanted = self.config.get("figures", found.names(study_config.FIGURES))
         drawn = [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
-        return [name for name in drawn if name not in self._unasked()]
+        drawn = [name for name in drawn if name not in self._unasked()]
+        return [n for n in drawn if set(self.tables_of(n)) - self.maps_of(n) <= set(self.tables())]
 
     def tables_of(self, figure: str) -> list[str]:
         """Names of the tables a figure is drawn from."""
@@ -128,7 +131,9 @@ class StudyFiles:
         audited = ["audit"] if self.remote_models() else []
         measured = [representation_config.TABLE] if self.config["representation"] else []
         compared = [published.COMPARISON] if self.published_as() else []
-        return [*TABLES, *audited, *measured, *compared, *self._trajectory_table()]
+        of_groups = self.groups.tables(len(self._models))
+        tables = [*TABLES, *of_groups, *audited, *measured, *compared]
+        return [*tables, *self._trajectory_table()]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -173,7 +178,13 @@ class StudyFiles:
             "progress": config["association"]["progress"],
             "references": self.reference_steps(),
         }
+        if self.groups.of_model:
+            options["groups"] = self.groups.of_model
         return json.dumps(options, sort_keys=True)
+
+    def learning_rates(self) -> dict[str, float]:
+        """Peak learning rate of every model of which it is known."""
+        return learning_rates(self.config)
 
     def _empty_tables(self) -> set[str]:
         empty = set() if self.trained("{model}") else {"training"}

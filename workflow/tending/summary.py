@@ -39,7 +39,7 @@ def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFram
     and _to (its interval over resampled sequences), COMPONENT_rank_first, COMPONENT_rank_last.
     """
     table = tables["convergence"]
-    return pd.DataFrame([_row(tables, options, m) for m in select.models(table, options)])
+    return pd.DataFrame([_row(tables, options, m) for m in select.every_model(table, options)])
 
 
 def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> dict[str, Any]:

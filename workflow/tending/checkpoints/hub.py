@@ -13,7 +13,7 @@ from tending.checkpoints import Model
 from tending.pins import Pins
 
 REQUIRED = ("repository",)
-OPTIONAL = ("revision", "index_steps", "training_steps", "pins")
+OPTIONAL = ("revision", "index_steps", "training_steps", "pins", "learning_rate")
 REMOTE = True
 
 _FIELD = re.compile(r"\{(step|index)(?::0(\d+)d)?\}|\*")

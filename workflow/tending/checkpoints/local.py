@@ -10,7 +10,7 @@ from tending.checkpoints import Model
 from tending.weights import read_config
 
 REQUIRED = ("path",)
-OPTIONAL = ("training_steps",)
+OPTIONAL = ("training_steps", "learning_rate")
 REMOTE = False
 
 _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")

@@ -22,6 +22,7 @@ class Options:
     models: names in the order of the config, which breaks ties in the number of parameters.
     progress: fractions of training at which similarities are set beside ranks.
     references: each model's reference step; the last step of a model that is not there.
+    groups: model -> the configuration of which it is one seed, for models that have one.
     """
 
     study: str
@@ -34,6 +35,7 @@ class Options:
     models: tuple[str, ...]
     progress: tuple[float, ...] = (0.1, 0.2)
     references: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lead_metric(self) -> str:

@@ -151,3 +151,22 @@ def zero_line(ax: Axes) -> None:
     """A faint line at 0 where scores can be negative."""
     if ax.get_ylim()[0] < 0:
         ax.axhline(0, color=FAINT, linewidth=0.5, zorder=0)
+
+
+def interval(ax: Axes, rows: pd.DataFrame, look: Look, label: str, i: int = 0) -> None:
+    """`value` against step as a line, with a band from `low` to `high` where they are known."""
+    own = rows.sort_values("step")
+    if own.empty:
+        return
+    at = own["step"].to_numpy(dtype=float)
+    low, high = (own[c].to_numpy(dtype=float) for c in ("low", "high"))
+    ax.fill_between(at, low, high, color=look.colour, alpha=0.18, linewidth=0)
+    ax.plot(
+        at,
+        own["value"].to_numpy(dtype=float),
+        color=look.colour,
+        linestyle=look.dashes,
+        marker=look.marker,
+        markevery=1 if len(at) <= 16 else (0.02 * i, 0.1),
+        label=label,
+    )

@@ -13,6 +13,7 @@ from tending.figures import Options
 from tending.metrics import spectrum
 from tending.score_rows import null_quantity
 
+MOST_MODELS = 12  # with more, of every group of seeds only the first is drawn
 COMPONENTS = DEFAULT  # come first
 
 
@@ -57,11 +58,32 @@ def of_model(table: pd.DataFrame, quantity: str, component: str) -> pd.DataFrame
 
 
 def models(table: pd.DataFrame, options: Options) -> list[str]:
+    """Models of a table that are drawn, from the smallest to the largest; ties as in the config.
+
+    In a study of many models, of every group of seeds the first alone.
+    """
+    names = every_model(table, options)
+    if len(options.models) <= MOST_MODELS:
+        return names
+    firsts: dict[str, str] = {}
+    for name in options.models:
+        firsts.setdefault(options.groups.get(name, name), name)
+    return [name for name in names if name in firsts.values()]
+
+
+def every_model(table: pd.DataFrame, options: Options) -> list[str]:
     """Models of a table from the smallest to the largest; ties as in the config."""
     sizes = table.drop_duplicates("model").set_index("model")["parameters"]
     order = {name: i for i, name in enumerate(options.models)}
     names = [str(name) for name in sizes.index]
     return sorted(names, key=lambda m: (int(sizes[m]), order.get(m, len(order)), m))
+
+
+def groups(table: pd.DataFrame, options: Options) -> list[str]:
+    """Groups of a table of groups from the smallest to the largest; ties as in the config."""
+    sizes = table.drop_duplicates("model").set_index("model")["parameters"]
+    order = list(dict.fromkeys(options.groups.values()))
+    return sorted(order, key=lambda group: int(sizes.get(group, 0)))
 
 
 def components(table: pd.DataFrame, quantities: Iterable[str]) -> list[str]:

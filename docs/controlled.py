@@ -1,0 +1,72 @@
+"""Print the results of studies/controlled.yaml as Markdown: python docs/controlled.py TABLES."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+METRIC, THRESHOLDS = "cka_debiased", ("0.8", "0.9", "0.95")
+EFFECTS = {
+    "size": "per_doubling_of_size",
+    "learning rate": "per_doubling_of_learning_rate",
+    "size alone": "per_doubling_of_size_unadjusted",
+}
+
+
+def main(tables: Path) -> None:
+    effects, groups = (pd.read_parquet(tables / f"{n}.parquet") for n in ("effects", "groups"))
+    print(
+        table(
+            ["component", "threshold", *(f"per doubling of {n}" for n in EFFECTS)],
+            _effects(effects),
+        )
+    )
+    columns = ["group", "component", *(f"settled >= {t}" for t in THRESHOLDS)]
+    print(table([*columns, "between seeds, last step", "held-out loss"], _groups(groups)))
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _effects(table: pd.DataFrame) -> list[list[str]]:
+    table = table[(table["definition"] == "correct") & table["model"].isna()]
+    rows = []
+    for component in table["component"].dropna().unique():
+        for threshold in THRESHOLDS:
+            own = table[table["component"] == component].set_index("quantity")
+            prefix = f"{METRIC}_stabilisation_fraction_{threshold}"
+            cells = [number(own, f"{prefix}_{name}", "+.3f") for name in EFFECTS.values()]
+            rows.append([f"`{component}`", threshold, *cells])
+    return rows
+
+
+def _groups(table: pd.DataFrame) -> list[list[str]]:
+    whole = table[table["layer"].isna() & (table["definition"] == "correct")]
+    last = whole[whole["step"].isna() | (whole["step"] == whole["step"].max())]
+    rows = []
+    for group in table["model"].unique():
+        own = last[last["model"] == group]
+        loss = number(own.set_index("quantity"), "held_out_loss", ".3f")
+        for component in own["component"].dropna().unique():
+            named = own[own["component"] == component].set_index("quantity")
+            names = [f"{METRIC}_stabilisation_fraction_{t}" for t in THRESHOLDS]
+            cells = [number(named, n, ".3f") for n in (*names, f"{METRIC}_between_seeds")]
+            rows.append([f"`{group}`", f"`{component}`", *cells, loss])
+    return rows
+
+
+def number(rows: pd.DataFrame, quantity: str, form: str) -> str:
+    """`value [low, high]`, or a dash where it is missing."""
+    if quantity not in rows.index or pd.isna(rows.loc[quantity, "value"]):
+        return "-"
+    value, low, high = (
+        format(float(v), form) for v in rows.loc[quantity, ["value", "low", "high"]]
+    )
+    return value if low == "nan" else f"{value} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

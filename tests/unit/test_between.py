@@ -1,0 +1,146 @@
+"""Similarity between seeds: every pair, whole layers, and what cannot be compared."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tending import between, found, store
+from tending.config import SIMILARITY
+from tending.metrics.similarity import Similarity
+
+ROWS, WIDTH, LAYERS = 24, 6, 2
+CKA = found.load(SIMILARITY, "cka", "similarity metric").METRIC
+METRICS = {
+    "cka": CKA,
+    "half": Similarity(lambda x, y: 0.5 * CKA.compare(x, y), "Half", (0, 1), CKA.invariant_to),
+}
+
+
+class Seed:
+    """Activations of one seed in memory."""
+
+    def __init__(self, name: str, arrays: dict[str, npt.NDArray[Any]], **changes: Any) -> None:
+        self.arrays = arrays
+        self.shapes = {n: a.shape for n, a in arrays.items()}
+        self.attributes: dict[str, Any] = {
+            "study": "s",
+            "model": name,
+            "step": 8,
+            "parameters": 100,
+            "weights_sha256": name,
+            "corpus_sha256": "c",
+            "position": "last",
+            "sequences": ROWS,
+            "dtype": "float32",
+            "created": "then",
+            **changes,
+        }
+
+    def matrix(self, name: str, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        return np.asarray(self.arrays[name][index])
+
+
+def activations(seed: int) -> dict[str, npt.NDArray[Any]]:
+    random = np.random.default_rng(seed)
+    return {
+        "mlp_out": random.normal(size=(LAYERS, ROWS, WIDTH)).astype(np.float32),
+        "attention_ov": random.normal(size=(LAYERS, ROWS, WIDTH)).astype(np.float32),
+        "attention_ov_heads": random.normal(size=(LAYERS, 2, ROWS, 3)).astype(np.float32),
+        "attention_ov__published": random.normal(size=(LAYERS, ROWS, WIDTH)).astype(np.float32),
+        store.LOSS: np.zeros(ROWS),
+    }
+
+
+def refuse(text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_identical_activations_score_1_in_whole_layers() -> None:
+    seeds = [Seed(name, activations(0)) for name in "abc"]
+    scores = between.between(seeds, {"cka": CKA}, refuse)
+    assert set(scores["cka"]) == {"mlp_out", "attention_ov", "attention_ov__published"}
+    for values in scores["cka"].values():
+        assert values.shape == (3, LAYERS)
+        np.testing.assert_allclose(values, 1, rtol=1e-12)
+
+
+def test_rotated_activations_score_1() -> None:
+    turned = activations(0)
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(WIDTH, WIDTH)))[0]
+    turned["mlp_out"] = turned["mlp_out"] @ rotation
+    scores = between.between([Seed("a", activations(0)), Seed("b", turned)], {"cka": CKA}, refuse)
+    np.testing.assert_allclose(scores["cka"]["mlp_out"], 1, rtol=1e-6)  # float32 products
+    assert (scores["cka"]["attention_ov"] > 1 - 1e-12).all()
+
+
+def test_every_pair_is_scored_in_order() -> None:
+    made = [activations(seed) for seed in range(4)]
+    seeds = [Seed(str(i), own) for i, own in enumerate(made)]
+    scores = between.between(seeds, {"cka": CKA}, refuse)["cka"]["mlp_out"]
+    for pair, (i, j) in enumerate(combinations(range(4), 2)):
+        for layer in range(LAYERS):
+            expected = CKA.compare(made[i]["mlp_out"][layer], made[j]["mlp_out"][layer])
+            assert scores[pair, layer] == expected
+
+
+def test_a_metric_whose_sides_differ_is_the_mean_of_both_orders() -> None:
+    first = Similarity(
+        lambda x, y: float(x[0, 0]), "First", (None, None), frozenset(), symmetric=False
+    )
+    one, other = activations(1), activations(2)
+    scores = between.between([Seed("a", one), Seed("b", other)], {"first": first}, refuse)
+    both = (one["mlp_out"][:, 0, 0] + other["mlp_out"][:, 0, 0].astype(np.float64)) / 2
+    np.testing.assert_allclose(scores["first"]["mlp_out"][0], both, rtol=1e-6)
+
+
+def test_an_undefined_score_is_empty_and_said() -> None:
+    constant = activations(1)
+    constant["mlp_out"][1] = 3.0
+    said: list[str] = []
+    seeds = [Seed("a", activations(0)), Seed("b", constant)]
+    scores = between.between(seeds, {"cka": CKA}, said.append)
+    assert np.isnan(scores["cka"]["mlp_out"][0, 1]) and not np.isnan(scores["cka"]["mlp_out"][0, 0])
+    assert len(said) == 1 and "mlp_out (1,) of seeds 0 and 1" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("corpus_sha256", "d"), ("position", "all"), ("dtype", "bfloat16"), ("parameters", 101)],
+)
+def test_seeds_extracted_otherwise_are_refused(name: str, value: object) -> None:
+    seeds = [Seed("a", activations(0)), Seed("b", activations(1), **{name: value})]
+    with pytest.raises(ValueError, match=f"a has {name} .*, b of the same group has {value}"):
+        between.between(seeds, METRICS, refuse)
+
+
+def test_another_shape_is_refused_with_both() -> None:
+    wider = activations(1)
+    wider["mlp_out"] = np.zeros((LAYERS, ROWS, WIDTH + 1))
+    with pytest.raises(ValueError, match=r"\(2, 24, 6\) in a and \(2, 24, 7\) in b"):
+        between.between([Seed("a", activations(0)), Seed("b", wider)], METRICS, refuse)
+    del wider["mlp_out"]
+    with pytest.raises(ValueError, match="and None in b"):
+        between.between([Seed("a", activations(0)), Seed("b", wider)], METRICS, refuse)
+
+
+def test_a_file_holds_what_was_written_and_keeps_what_has_not_changed(tmp_path: Path) -> None:
+    seeds = [Seed(name, activations(i)) for i, name in enumerate("abc")]
+    scores = between.between(seeds, METRICS, refuse)
+    attributes = between.attributes(seeds, "g", "code")
+    path, codes = tmp_path / "step8.h5", {"cka": "1", "half": "2"}
+    between.write(path, scores, codes, attributes)
+    read, told = between.read(path)
+    for metric, component in [(m, c) for m in scores for c in scores[m]]:
+        np.testing.assert_array_equal(read[metric][component], scores[metric][component])
+    assert told["group"] == "g" and told["members"] == '["a", "b", "c"]' and told["rows"] == ROWS
+    assert set(between.kept(path, attributes, {"cka": "1", "half": "3", "new": "4"})) == {"cka"}
+    assert between.kept(path, between.attributes(seeds, "g", "other"), codes) == {}
+    fewer = between.attributes(seeds[:2], "g", "code")
+    assert between.kept(path, fewer, codes) == {}
+    again = [*seeds[:2], Seed("c", activations(2), created="now")]
+    assert between.kept(path, between.attributes(again, "g", "code"), codes) == {}
+    assert between.kept(tmp_path / "none.h5", attributes, codes) == {}

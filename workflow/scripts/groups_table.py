@@ -1,0 +1,51 @@
+"""Means over the seeds of every group, and similarities between seeds, as a table."""
+
+import json
+from pathlib import Path
+
+from tending import between, group_tables, tables
+from tending.job import progress, running
+
+
+def main(
+    pairs: list[Path],
+    parquets: list[Path],
+    members: dict[str, list[str]],
+    metrics: list[str],
+    ranks: list[str],
+    thresholds: list[float],
+    training_steps: dict[str, int],
+    csv: Path,
+    parquet: Path,
+) -> None:
+    """parquets: the tables convergence, effective_rank, stabilisation and loss."""
+    read = [tables.read(path) for path in parquets]
+    blocks = group_tables.groups(members, *read, metrics, ranks, thresholds)
+    with progress(len(pairs), "files") as advance:
+        for path in pairs:
+            scores, attributes = between.read(path)
+            models = json.loads(attributes["members"])
+            length = training_steps[models[0]]
+            blocks += group_tables.between_blocks(scores, attributes, len(models), metrics, length)
+            advance()
+    tables.write(tables.table(blocks), csv, parquet)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input.between],
+            [
+                Path(snakemake.input.convergence),
+                Path(snakemake.input.ranks),
+                Path(snakemake.input.stabilisation),
+                Path(snakemake.input.loss),
+            ],
+            snakemake.params.members,
+            list(snakemake.params.metrics),
+            list(snakemake.params.ranks),
+            list(snakemake.params.thresholds),
+            snakemake.params.training_steps,
+            Path(snakemake.output.csv),
+            Path(snakemake.output.parquet),
+        )

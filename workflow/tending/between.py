@@ -1,0 +1,142 @@
+"""Similarity of different seeds' activations at one step, for every pair and whole layer.
+
+Heads are left out: head h of one seed has nothing to do with head h of another.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tending import store
+from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
+from tending.pooling import Array as Scores
+
+Warn = Callable[[str], None]
+ByMetric = dict[str, dict[str, Scores]]  # metric -> component -> (pairs, layers)
+
+_ALIKE = ("study", "step", "corpus_sha256", "position", "sequences", "dtype", "parameters")
+_IDENTITY = ("model", "weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
+
+
+class Source(Protocol):
+    """Activations whose matrices are read one at a time."""
+
+    attributes: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+
+    def matrix(self, name: str, index: tuple[int, ...]) -> Array:
+        """The (rows, width) matrix of a component at (layer,)."""
+
+
+def components(source: Source) -> list[str]:
+    """The datasets of whole layers."""
+    names = [name for name in source.shapes if name != store.LOSS]
+    return [name for name in names if not store.part_of(name)[1]]
+
+
+def check(sources: Sequence[Source]) -> None:
+    """ValueError if the activations of two seeds cannot be compared: both values are named."""
+    for one, other in pairwise(sources):
+        here, there = one.attributes, other.attributes
+        for name in _ALIKE:
+            if here[name] != there[name]:
+                raise ValueError(
+                    f"{here['model']} has {name} {here[name]}, {there['model']} of the same group "
+                    f"has {there[name]}; extract both with the same corpus, or take one out of "
+                    f"the group"
+                )
+        for component in sorted({*components(one), *components(other)}):
+            shapes = [s.shapes.get(component) for s in (one, other)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"{component} has shape {shapes[0]} in {here['model']} and {shapes[1]} in "
+                    f"{there['model']}: they are not seeds of one configuration; take one out of "
+                    f"the group"
+                )
+
+
+def between(sources: Sequence[Source], metrics: Mapping[str, Similarity], warn: Warn) -> ByMetric:
+    """Scores of all pairs of seeds, as itertools.combinations orders them.
+
+    A metric whose sides differ is the mean of both orders. A score that is not defined is NaN, and
+    warn(text) names it. Raises ValueError if the activations were not extracted alike.
+    """
+    check(sources)
+    pairs = list(combinations(range(len(sources)), 2))
+    scores: ByMetric = {name: {} for name in metrics}
+    for component in components(sources[0]):
+        layers = sources[0].shapes[component][0]
+        for name in metrics:
+            scores[name][component] = np.full((len(pairs), layers), np.nan)
+        for layer in range(layers):
+            read = [source.matrix(component, (layer,)) for source in sources]
+            for pair, (i, j) in enumerate(pairs):
+                for name, metric in metrics.items():
+                    try:
+                        scores[name][component][pair, layer] = _either(metric, read[i], read[j])
+                    except UndefinedSimilarityError as error:
+                        at = f"{component} ({layer},) of seeds {i} and {j}"
+                        warn(f"{name} of {at} is not defined: {error}")
+    return scores
+
+
+def _either(metric: Similarity, x: Array, y: Array) -> float:
+    if metric.symmetric:
+        return metric.compare(x, y)
+    return (metric.compare(x, y) + metric.compare(y, x)) / 2
+
+
+def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attributes:
+    """What a file says of itself: the group, its members, and exactly which activations.
+
+    code: hash of the code that compares, besides that of the metrics.
+    """
+    first = sources[0]
+    identity = [[str(s.attributes[name]) for name in (*_IDENTITY, "created")] for s in sources]
+    kept = {name: first.attributes[name] for name in _ALIKE}
+    return {
+        **kept,
+        "group": group,
+        "members": json.dumps([str(s.attributes["model"]) for s in sources]),
+        "rows": first.shapes[components(first)[0]][-2],
+        "sources": json.dumps(identity),
+        "comparison_code": code,
+    }
+
+
+def write(
+    path: Path, scores: ByMetric, codes: Mapping[str, str], attributes: store.Attributes
+) -> None:
+    """Write the scores as datasets METRIC/COMPONENT, whole or not at all.
+
+    codes: metric -> hash of the code that computed it.
+    """
+    arrays = {f"{m}/{c}": values for m, own in scores.items() for c, values in own.items()}
+    told = {"datasets": json.dumps(list(arrays)), "codes": json.dumps(dict(codes))}
+    store.write_arrays(path, arrays, {**attributes, **told})
+
+
+def read(path: Path) -> tuple[ByMetric, store.Attributes]:
+    """The scores of a file and its attributes; StoreError if it is of another version."""
+    names = json.loads(store.read_arrays(path, []).attributes["datasets"])
+    found = store.read_arrays(path, names)
+    scores: ByMetric = {}
+    for name, values in found.arrays.items():
+        metric, component = name.split("/")
+        scores.setdefault(metric, {})[component] = values
+    return scores, found.attributes
+
+
+def kept(path: Path, attributes: store.Attributes, codes: Mapping[str, str]) -> ByMetric:
+    """Scores in an existing file that are still those of these activations and this code."""
+    try:
+        scores, old = read(path)
+    except store.StoreError:  # there is none, or it is another version's
+        return {}
+    same = all(old.get(name) == attributes[name] for name in ("sources", "comparison_code"))
+    before = json.loads(old["codes"])
+    return {m: v for m, v in scores.items() if same and m in codes and before.get(m) == codes[m]}

@@ -1,0 +1,57 @@
+"""Similarity of different seeds at the same step, beside that of each seed with its own end."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tending.figures import Options, _panels
+from tending.figures import _select as select
+from tending.figures._style import Look, styled
+from tending.group_tables import between_quantity
+
+TABLES = ("groups",)
+TITLE = "Similarity between seeds"
+CATEGORY = "Seeds"
+
+_LOWEST = -0.3  # an interval of few seeds may go far below; it is cut there
+_BETWEEN = Look("#31688e", "o", "solid")
+_WITHIN = Look("#8a5a00", "s", (0, (5, 1.5)))
+
+
+@styled
+def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
+    """Rows: groups; columns: components; between seeds and within runs, means with intervals."""
+    table, metric = tables["groups"], options.lead_metric
+    components = select.components(table, [metric])
+    groups = select.groups(table, options)
+    figure, axes = _panels.grid(len(groups), len(components), 1.55, 0.7, sharex=True, sharey=True)
+    looks = {between_quantity(metric): _BETWEEN, metric: _WITHIN}
+    for group, row in zip(groups, axes, strict=True):
+        for component, ax in zip(components, row, strict=True):
+            for i, (quantity, look) in enumerate(looks.items()):
+                means = select.of_model(table, quantity, component)
+                _panels.interval(ax, means[means["model"] == group], look, quantity, i)
+            _panels.step_axis(ax, select.steps(table), label=row is axes[-1])
+            if row is axes[0]:
+                ax.set_title(select.component_label(component))
+        row[0].set_ylabel(group)
+    shown = table[table["quantity"].isin(looks) & (table["definition"] == "correct")]
+    ends = pd.concat([shown["value"], shown["low"].clip(lower=_LOWEST)]).astype("float64")
+    axes[0][0].set_ylim(*_panels.score_limits(ends.dropna()))
+    for row in axes:
+        for ax in row:
+            _panels.zero_line(ax)
+    figure.supylabel(f"{select.metric_label(metric)}, median over layers", fontsize=7.5)
+    _legend(figure)
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    keys = [
+        Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker)
+        for look in (_BETWEEN, _WITHIN)
+    ]
+    labels = ["two seeds at the same step", "one seed with its own reference step"]
+    _panels.place_legend(figure, keys, labels, "mean over pairs or seeds, 95% interval over seeds")

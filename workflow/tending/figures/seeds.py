@@ -1,0 +1,55 @@
+"""Score against training step: every seed, and the mean over the seeds of a group."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tending.figures import Options, _panels
+from tending.figures import _select as select
+from tending.figures._style import Look, model_looks, styled
+
+TABLES = ("groups", "convergence")
+TITLE = "Convergence of seeds"
+CATEGORY = "Seeds"
+
+
+@styled
+def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
+    """A panel per component: a mean line and its interval per group, a thin line per seed."""
+    pooled, scores, metric = tables["groups"], tables["convergence"], options.lead_metric
+    components = select.components(scores, [metric])
+    looks = model_looks(select.groups(pooled, options))
+    columns = min(len(components), 2)
+    rows = -(-len(components) // columns)
+    figure, axes = _panels.grid(rows, columns, 2.1, 0.7, sharex=True, sharey=True)
+    panels = [ax for row in axes for ax in row]
+    for component, ax in zip(components, panels, strict=False):
+        layers = select.by_layer(scores, metric, component)
+        _seeds(ax, layers, looks, options)
+        means = select.of_model(pooled, metric, component)
+        for i, (group, look) in enumerate(looks.items()):
+            _panels.interval(ax, means[means["model"] == group], look, group, i)
+        _panels.step_axis(ax, select.steps(scores), label=ax in panels[-columns:])
+        ax.set_title(select.component_label(component))
+    for ax in panels[len(components) :]:
+        ax.set_axis_off()
+    whole = pd.concat([select.by_layer(scores, metric, c) for c in components])
+    panels[0].set_ylim(*_panels.score_limits(whole["value"]))
+    for ax in panels:
+        _panels.zero_line(ax)
+    figure.supylabel(f"{select.metric_label(metric)} with the reference step", fontsize=7.5)
+    note = f"thin: median over the layers of one seed; thick: mean over seeds, 95% interval\n\
+{select.probe_label(scores, options)}"
+    _panels.model_legend(figure, looks, note)
+    return figure
+
+
+def _seeds(ax: Axes, layers: pd.DataFrame, looks: dict[str, Look], options: Options) -> None:
+    for model, own in layers.groupby("model", sort=False):
+        look = looks.get(options.groups.get(str(model), ""))
+        if look is not None:
+            medians = own.groupby("step")["value"].median()
+            at = medians.index.to_numpy(dtype=float)
+            ax.plot(at, medians.to_numpy(), color=look.colour, linewidth=0.5, alpha=0.55)
