@@ -98,6 +98,7 @@ include: "rules/tables.smk"
 include: "rules/association.smk"
 include: "rules/groups.smk"
 include: "rules/effects.smk"
+include: "rules/sample_size.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tending import activations, models
+from tending import activations, held_out_loss, models
 from tending.activations import Extraction, OutOfMemoryError, capture
 from tending.families import Attention, family
 from tending.metrics.similarity.cka import linear_cka
@@ -305,7 +305,7 @@ def test_chunks_of_logits_change_rounding_only(
 ) -> None:
     model, tokens = model_of(name), tiny.tokens(5, LENGTH)
     whole = run(model, tokens, loss_sequences=5)["held_out_loss"]
-    monkeypatch.setattr(activations, "LOGITS_PER_CHUNK", logits)
+    monkeypatch.setattr(held_out_loss, "LOGITS_PER_CHUNK", logits)
     chunked = run(model, tokens, loss_sequences=5)["held_out_loss"]
     np.testing.assert_allclose(chunked, whole, rtol=1e-6)
 

@@ -36,7 +36,11 @@ CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisatio
 CATEGORIES |= {"Representations", "Trajectory", "Seeds"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 TABLES += ("published_comparison", "representation", "trajectory", "groups", "effects")
+TABLES += ("sample_size",)
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
+
+
+SIZES = (128, 256, 512)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,7 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         **trajectories.fabricate(
             {m.name: (m.parameters, m.layers) for m in study.models}, study.steps, study.components
         ),
+        "sample_size": _table(study, _samples(study)),
     }
     rates = {m.name: _rate(m) for m in study.models} if study.trained else {}
     settled = made["stabilisation"]
@@ -254,6 +259,27 @@ def _scores(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
                     ends = {"value": null, "high": null + 0.02}
                     rows.append({**row, "quantity": null_quantity(metric), **ends})
                     rows.append({**row, "quantity": error_quantity(metric), "value": 0.01})
+    return rows
+
+
+def _samples(study: Study) -> list[dict[str, Any]]:
+    """Scores at all but the last step; biased ones fall to the others as n grows."""
+    rows = []
+    for model, component, layer, head in _places(study):
+        for step, metric, n in itertools.product(study.steps[:-1], study.metrics, SIZES):
+            if head is not None:
+                continue
+            bias = 50 / (n + 50) if metric == "cka" else 0.0
+            true = 0.2 + 0.7 * step / study.steps[-1]
+            row = {"model": model.name, "step": step, "component": component, "layer": layer}
+            value = true + (1 - true) * bias
+            ends = {"low": value - 2 / n**0.5, "high": value + 2 / n**0.5}
+            rows.append({**row, "quantity": metric, "n": n, "value": value, **ends})
+            rows.append(
+                {**row, "quantity": f"{metric}_standard_error", "n": n, "value": 1 / n**0.5}
+            )
+            null = {"value": bias, "high": bias + 0.1}
+            rows.append({**row, "quantity": f"{metric}_null", "n": n, **null})
     return rows
 
 

@@ -2,11 +2,9 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from tending import activations as extraction
-from tending import fetching, inspection, models, store
-from tending.corpus import Tokens
+from tending import extent, fetching, inspection, models, positions, store
 from tending.job import progress, running
 
 
@@ -16,38 +14,36 @@ def main(
     device: str,
     dtype: str,
     settings: extraction.Extraction,
+    similarity: list[str],
     study: str,
     keep: bool,
     output: Path,
 ) -> None:
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
-    chosen = models.choose_device(device)
+    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
     logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
-    with fetching.weights(checkpoint, study, keep):
-        captured = extract(checkpoint.folder, corpus.arrays["tokens"], chosen, dtype, settings)
-        store.write_arrays(
-            output,
-            {**captured.arrays, **store.as_published(captured.published)},
-            {
-                **store.checkpoint_attributes(study, checkpoint),
-                "corpus_sha256": corpus.attributes["corpus_sha256"],
-                "tokens_shape": corpus.arrays["tokens"].shape,
-                "position": str(settings.position),
-                "sequences": settings.sequences,
-                "dtype": dtype,
-                "device": chosen.type,
-                "extraction_version": extraction.VERSION,
-            },
-        )
-
-
-def extract(
-    folder: str, tokens: Tokens, device: Any, dtype: str, settings: extraction.Extraction
-) -> extraction.Captured:
-    model = models.load_model(Path(folder), dtype, device, settings.loss_sequences > 0)
+    attributes = {
+        **store.checkpoint_attributes(study, checkpoint),
+        "corpus_sha256": corpus.attributes["corpus_sha256"],
+        "tokens_shape": probe.shape,
+        "position": positions.recorded(settings.position),
+        "sequences": settings.sequences,
+        "dtype": dtype,
+        "device": chosen.type,
+        "extraction_version": extraction.VERSION,
+    }
+    probed = len(positions.indices(settings.position, probe.shape[1]))
+    extent.check(settings.sequences, probed, similarity)
     total = max(settings.sequences, settings.loss_sequences)
-    with progress(total, "sequences") as advance:
-        return extraction.capture(model, tokens, settings, advance, logging.warning)
+    with fetching.weights(checkpoint, study, keep):
+        model = models.load_model(
+            Path(checkpoint.folder), dtype, chosen, settings.loss_sequences > 0
+        )
+        with (
+            progress(total, "sequences") as advance,
+            store.writing(output, attributes, settings.sequences * probed) as sink,
+        ):
+            extraction.stream(model, probe, settings, sink, advance, logging.warning)
 
 
 if __name__ == "__main__":
@@ -62,8 +58,10 @@ if __name__ == "__main__":
                 snakemake.params.batch_size,
                 snakemake.params.sequences,
                 snakemake.params.loss_sequences,
-                "published" in snakemake.config["definitions"],  # `version` says so too
+                "published" in snakemake.config["definitions"],  # `version` says so
+                tuple(snakemake.config["components"]),
             ),
+            snakemake.config["similarity"],
             snakemake.wildcards.study,
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.activations),

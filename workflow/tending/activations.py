@@ -1,27 +1,33 @@
-"""Activations of a model at its attention and MLP layers, and its held-out loss. No files.
+"""Activations of a model, layer by layer, and its held-out loss. No files.
 
 Only the base model runs; the language-model head is applied to the sequences of the held-out
-loss alone, in chunks. Values are read at the probed positions as they are computed, so nothing
-of the size of a whole layer's output is kept.
+loss alone, in chunks. Values are read at the probed positions as they are computed and handed on
+after every batch, so nothing of the size of a whole layer's output is kept.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tending.attention_maps import AttentionMaps
+from tending.components import DEFAULT, HEADS, Component, component, inapplicable, probing
 from tending.corpus import Tokens
 from tending.families import Family, family, published_family
+from tending.held_out_loss import sequence_losses
+from tending.listening import Tap, listening
+from tending.positions import Position, indices
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
-LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
 
+LOSS = "held_out_loss"
+CIRCUIT = "attention_ov"  # the component that is computed from what is heard, per head too
+
+Array = npt.NDArray[Any]
 Progress = Callable[[int], None]
 Warn = Callable[[str], None]
 
@@ -30,63 +36,103 @@ Warn = Callable[[str], None]
 class Extraction:
     """How activations are taken.
 
-    position: "last", "all", or an index (negative from the end) into every sequence.
+    position: "last", "all", an index (negative from the end) into every sequence, or several.
     batch_size: sequences at a time to begin with; halved when memory runs out.
     loss_sequences: how many sequences, the first, to take the held-out loss of; 0 for none.
     published: whether to take the activations of the published definition too.
+    components: names of what to take; those without activations are passed over.
     """
 
-    position: str | int = "last"
+    position: Position = "last"
     batch_size: int = 64
     sequences: int = 128
     loss_sequences: int = 0
     published: bool = False
+    components: tuple[str, ...] = DEFAULT
+
+
+class Sink(Protocol):
+    """Takes what is captured, batch by batch: a file's writer, or memory."""
+
+    def append(self, name: str, rows: Array, published: bool = False) -> None:
+        """Further rows of an array, along its last axis but one; of a vector, further values."""
 
 
 @dataclass(frozen=True)
 class Captured:
     """Arrays by component, float32, rows ordered by sequence and then by position.
 
-    attention_ov: (layers, rows, d_model). attention_ov_heads: (layers, heads, rows, d_head), in
-    coordinates that have the Gram matrix of the d_model-dimensional values. mlp_out: (layers,
-    rows, d_model). held_out_loss: (loss_sequences,) float64, nats per predicted token.
+    (layers, rows, width), or (rows, width) of what a model has once. attention_ov_heads: (layers,
+    heads, rows, d_head), in coordinates that have the Gram matrix of the d_model-dimensional
+    values. held_out_loss: (loss_sequences,) float64, nats per predicted token.
     published: `attention_ov` by the published definition, if it was asked for.
     """
 
-    arrays: dict[str, npt.NDArray[Any]]
-    published: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    arrays: dict[str, Array]
+    published: dict[str, Array] = field(default_factory=dict)
 
 
 class OutOfMemoryError(MemoryError):
     """One sequence at a time does not fit."""
 
 
-def probed(position: str | int, length: int) -> Tensor:
-    """Probed positions of a sequence as indices; ValueError if it has no such position."""
-    if position == "all":
-        return torch.arange(length)
-    index = length - 1 if position == "last" else int(position)
-    if not -length <= index < length:
-        raise ValueError(
-            f"position {index} is outside sequences of {length} tokens (see `extraction.position`)"
-        )
-    return torch.tensor([index % length])
+class _Memory:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self._parts: dict[bool, dict[str, list[Array]]] = {False: {}, True: {}}
+
+    def append(self, name: str, rows: Array, published: bool = False) -> None:
+        self._parts[published].setdefault(name, []).append(rows)
+
+    def joined(self, published: bool) -> dict[str, Array]:
+        parts = self._parts[published]
+        return {n: np.concatenate(p, axis=max(p[0].ndim - 2, 0)) for n, p in parts.items()}
 
 
 def capture(
     model: Any, tokens: Tokens, settings: Extraction, progress: Progress, warn: Warn
 ) -> Captured:
-    """Run the model over the tokens and keep what the study needs.
+    """What `stream` hands on, as whole arrays."""
+    memory = _Memory()
+    stream(model, tokens, settings, memory, progress, warn)
+    return Captured(memory.joined(False), memory.joined(True))
+
+
+def stream(
+    model: Any, tokens: Tokens, settings: Extraction, sink: Sink, progress: Progress, warn: Warn
+) -> None:
+    """Run the model over the tokens and hand on what the study needs, batch by batch.
 
     model: a causal language model of transformers. tokens: (sequences, length); the first
-    settings.sequences are probed, the first settings.loss_sequences scored. progress(n) is called
-    after every n sequences, warn(text) when the batch size is halved. Raises OutOfMemoryError if
-    a single sequence does not fit, and ValueError if there are too few sequences, a token is
-    outside the vocabulary, the result is not finite, or the published definition is asked for and
-    the family has none.
+    settings.sequences are probed, the first settings.loss_sequences scored. sink.append takes the
+    arrays of `Captured`, those of at most settings.batch_size sequences at a time. progress(n) is
+    called after every n sequences, warn(text) when the batch size is halved. Raises
+    OutOfMemoryError if a single sequence does not fit, and ValueError if there are too few
+    sequences, a token is outside the vocabulary, a result is not finite, or the family lacks a
+    component or the published definition that is asked for.
     """
-    kind, config = family(model.config.model_type), model.config.to_dict()
-    sizes = kind.architecture(config)
+    kind = family(model.config.model_type)
+    total = _checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
+    positions = torch.tensor(indices(settings.position, tokens.shape[1]))
+    run = _Run(model, kind, settings, positions)
+    with torch.inference_mode():
+        batch_size, start = settings.batch_size, 0
+        while start < total:
+            rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
+            try:
+                found = run.batch(rows.to(model.device), start)
+            except RuntimeError as error:
+                batch_size = _smaller(batch_size, tokens.shape[1], error, warn)
+                continue
+            while found:  # outside the try: nothing of a failed batch, and nothing stays
+                sink.append(*found.pop(0))
+            start += len(rows)
+            progress(len(rows))
+
+
+def _checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
+    """How many sequences to run; ValueError if the tokens cannot serve."""
     total = max(settings.sequences, settings.loss_sequences)
     if len(tokens) < total:
         raise ValueError(
@@ -98,29 +144,17 @@ def capture(
             "a sequence of one token has no next token to take a loss of; raise `corpus.length` "
             "or set `held_out_loss.sequences` to 0"
         )
-    outside = tokens[(tokens < 0) | (tokens >= sizes.vocabulary)]
+    outside = tokens[(tokens < 0) | (tokens >= vocabulary)]
     if outside.size:
         raise ValueError(
-            f"token {outside[0]} is outside the model's vocabulary of {sizes.vocabulary}; the "
+            f"token {outside[0]} is outside the model's vocabulary of {vocabulary}; the "
             f"corpus was made with another tokenizer (see `corpus`)"
         )
-    run = _Run(model, kind, settings, probed(settings.position, tokens.shape[1]))
-    with torch.inference_mode():
-        batch_size, start = settings.batch_size, 0
-        while start < total:
-            rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
-            try:
-                run.batch(rows.to(model.device), start)
-            except RuntimeError as error:
-                batch_size = _smaller(batch_size, tokens.shape[1], error, warn)
-                continue
-            start += len(rows)
-            progress(len(rows))
-    return run.result()
+    return total
 
 
 class _Run:
-    """One pass over the tokens: the layers' maps, and what has been captured so far."""
+    """One pass over the tokens: the layers' maps, and the modules that are listened at."""
 
     def __init__(self, model: Any, kind: Family, settings: Extraction, positions: Tensor) -> None:
         self.model = model
@@ -131,110 +165,71 @@ class _Run:
         weights = {name: p.detach() for name, p in base.named_parameters()}
         sizes = kind.architecture(config)
         layers, self.logit_cap = range(sizes.layers), sizes.logit_cap
-        self.maps = [AttentionMaps(kind.attention(weights, config, i)) for i in layers]
+        self.parts = _parts(settings.components, self.model.config.model_type, kind)
+        circuit = layers if any(part.name == CIRCUIT for part in self.parts) else range(0)
+        self.maps = [AttentionMaps(kind.attention(weights, config, i)) for i in circuit]
         self.published_maps: list[AttentionMaps] = []
         if settings.published:
             cut = published_family(self.model.config.model_type).published_attention
-            self.published_maps = [AttentionMaps(cut(weights, config, i)) for i in layers]
-        self.value_modules = [base.get_submodule(kind.value_module(i)) for i in layers]
-        self.mlp_modules = [base.get_submodule(kind.mlp_out_module(i)) for i in layers]
-        self.done: dict[str, list[Tensor]] = {
-            "attention_ov": [],
-            "attention_ov_heads": [],
-            "mlp_out": [],
-        }
-        self.published: dict[str, list[Tensor]] = {"attention_ov": []} if settings.published else {}
-        self.losses: list[Tensor] = []
+            self.published_maps = [AttentionMaps(cut(weights, config, i)) for i in circuit]
+        self.taps = []
+        for part in self.parts:
+            for i in layers if part.layers else layers[:1]:
+                probe = probing(part.name).probe(kind, i)
+                module = base.get_submodule(probe.module)
+                self.taps.append(Tap(part.name, module, gives=probe.side == "output"))
 
-    def batch(self, rows: Tensor, start: int) -> None:
-        """Run one batch; nothing of it is kept if it fails."""
+    def batch(self, rows: Tensor, start: int) -> list[tuple[str, Array, bool]]:
+        """Name, rows and whether they are published, of every array of one batch."""
         wanted = max(0, min(self.settings.sequences - start, len(rows)))
         scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
-        with self._hooks(len(rows), wanted) as (inputs, outputs):
+        with listening(self.taps, len(rows), wanted, self.positions) as heard:
             hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
-        new: dict[str, Tensor] = {}
-        published: dict[str, Tensor] = {}
-        if wanted:
-            pairs = list(zip(self.maps, inputs, strict=True))
-            new["attention_ov"] = torch.stack([m.whole(x).cpu() for m, x in pairs])
-            new["attention_ov_heads"] = torch.stack([m.heads(x).cpu() for m, x in pairs])
-            new["mlp_out"] = torch.stack([x.float().cpu() for x in outputs])
-        if wanted and self.published_maps:
-            pairs = list(zip(self.published_maps, inputs, strict=True))
-            published["attention_ov"] = torch.stack([m.whole(x).cpu() for m, x in pairs])
-        losses: list[Tensor] = []
+        found = self._arrays(heard) if wanted else []
         if scored:
             head = self.model.get_output_embeddings()
-            losses = [sequence_losses(head, hidden[:scored], rows[:scored], self.logit_cap).cpu()]
-        # from here on nothing is allocated that could fail and leave half of a batch
-        self.losses += losses
-        for name, values in new.items():
-            self.done[name].append(values)
-        for name, values in published.items():
-            self.published[name].append(values)
+            losses = sequence_losses(head, hidden[:scored], rows[:scored], self.logit_cap)
+            found.append((LOSS, losses.cpu(), False))
+        return [(name, _finite(name, tensor), published) for name, tensor, published in found]
 
-    @contextmanager
-    def _hooks(self, rows: int, wanted: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-        """Collect, for the first `wanted` of `rows`, inputs of W_V and outputs of the MLPs."""
-        inputs: list[Tensor] = []
-        outputs: list[Tensor] = []
-
-        def keep(into: list[Tensor], x: Tensor) -> None:
-            x = x.reshape(rows, -1, x.shape[-1])  # OPT's MLPs see all sequences as one
-            into.append(x[:wanted].index_select(1, self.positions).flatten(0, 1))
-
-        handles = [
-            m.register_forward_pre_hook(lambda _, args: keep(inputs, args[0]))
-            for m in self.value_modules
-        ] + [
-            m.register_forward_hook(lambda _, __, output: keep(outputs, output))
-            for m in self.mlp_modules
-        ]
-        try:
-            yield inputs, outputs
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def result(self) -> Captured:
-        """All batches joined along the rows."""
-        arrays = _joined(self.done)
-        if self.losses:
-            arrays["held_out_loss"] = np.asarray(torch.cat(self.losses).double().numpy())
-        captured = Captured(arrays, _joined(self.published))
-        for name, array in [*captured.arrays.items(), *captured.published.items()]:
-            if not np.isfinite(array).all():
-                raise ValueError(
-                    f"{name} holds values that are NaN or infinite; with bfloat16 or float16 "
-                    f"weights try `extraction.dtype: float32`"
-                )
-        return captured
+    def _arrays(self, heard: Mapping[str, list[Tensor]]) -> list[tuple[str, Tensor, bool]]:
+        """What is kept of the modules' values, layers first."""
+        found = []
+        for part in self.parts:
+            values = heard[part.name]
+            if part.name == CIRCUIT:
+                pairs = list(zip(self.maps, values, strict=True))
+                heads = torch.stack([m.heads(x).cpu() for m, x in pairs])
+                found.append((f"{CIRCUIT}{HEADS}", heads, False))
+                found.append((CIRCUIT, torch.stack([m.whole(x).cpu() for m, x in pairs]), False))
+            elif part.layers:
+                found.append((part.name, torch.stack([x.float().cpu() for x in values]), False))
+            else:
+                found.append((part.name, values[0].float().cpu(), False))
+        if self.published_maps:
+            cut = zip(self.published_maps, heard[CIRCUIT], strict=True)
+            found.append((CIRCUIT, torch.stack([m.whole(x).cpu() for m, x in cut]), True))
+        return found
 
 
-def _joined(batches: dict[str, list[Tensor]]) -> dict[str, npt.NDArray[Any]]:
-    return {n: np.asarray(torch.cat(parts, dim=-2).numpy()) for n, parts in batches.items()}
+def _parts(names: Sequence[str], model_type: str, kind: Family) -> list[Component]:
+    """The named components that have activations; ValueError if the family lacks one."""
+    parts = [part for part in map(component, names) if part.activations]
+    for part in parts:
+        if problem := inapplicable(part, model_type, kind):
+            raise ValueError(problem)
+    return parts
 
 
-def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | None) -> Tensor:
-    """Mean next-token loss of every sequence in nats, (sequences,), float64.
-
-    hidden: (sequences, length, width of the head), rows: (sequences, length); logit_cap: see
-    `Architecture`. The logits of a few sequences at a time are held; the log-softmax is taken in
-    float32.
-    """
-    vocabulary = int(head.weight.shape[0])
-    step = max(1, LOGITS_PER_CHUNK // (vocabulary * rows.shape[1]))
-    losses = []
-    for begin in range(0, len(rows), step):
-        chunk = slice(begin, begin + step)
-        logits = head(hidden[chunk, :-1]).float()
-        if logit_cap is not None:
-            logits = logit_cap * torch.tanh(logits / logit_cap)
-        loss = nn.functional.cross_entropy(
-            logits.flatten(0, 1), rows[chunk, 1:].flatten(), reduction="none"
+def _finite(name: str, values: Tensor) -> Array:
+    """As an array; ValueError if a value is not finite."""
+    array = np.asarray(values.numpy())
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} holds values that are NaN or infinite; with bfloat16 or float16 "
+            f"weights try `extraction.dtype: float32`"
         )
-        losses.append(loss.view(len(logits), -1).double().mean(dim=1))
-    return torch.cat(losses)
+    return array
 
 
 def _smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:

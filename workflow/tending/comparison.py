@@ -7,6 +7,7 @@ import numpy as np
 
 from tending import uncertainty
 from tending.estimates import Estimates
+from tending.extent import ROWS_AT_ONCE
 from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
 
 Warn = Callable[[str], None]
@@ -74,11 +75,13 @@ class _Sides:
     def __init__(self, here: Source, there: Source, component: str, index: Index) -> None:
         self._sources = here, there
         self._place = component, index
+        # what fits in memory is read whole: a null of permuted sequences needs all rows at once
+        self._tall = here.shapes[component][-2] > ROWS_AT_ONCE
         self._matrices: list[Array] | None = None
 
     def of(self, metric: Similarity) -> list[Any]:
-        """Whole matrices; for a metric that streams, rows to be read in parts where they can."""
-        if getattr(metric, "streams", False):
+        """Whole matrices; of many rows, for a metric that streams, rows to be read in parts."""
+        if metric.streams and self._tall:
             readers = [getattr(source, "rows", None) for source in self._sources]
             if all(readers):
                 return [rows(*self._place) for rows in readers if rows is not None]

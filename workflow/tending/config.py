@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tending import (
     audit,
+    extent,
     found,
     pairs,
     published,
@@ -75,7 +76,8 @@ def _mistake(error: ValidationError) -> str:
 
 def check(config: Config) -> None:
     """Raise ConfigError listing every problem of a config that its schema accepted."""
-    problems = [*_names(config), *_models(config), *_corpus(config)]
+    named = list(_names(config))  # extent asks the metrics, which must be there
+    problems = [*(named or extent.problems(config)), *_models(config), *_corpus(config)]
     problems += [text for text in pairs.problems(config) if text not in problems]
     problems += representation_config.problems(config)
     problems = problems or [  # these ask for the steps
@@ -288,9 +290,6 @@ def _corpus(config: Config) -> Iterator[str]:
     for key in ("path", "tokenizer"):
         if key in corpus and not Path(corpus[key]).exists():
             yield f"corpus: {corpus[key]} does not exist; see `corpus.{key}`"
-    position, length = config["extraction"]["position"], corpus.get("length")
-    if length and isinstance(position, int) and not -length <= position < length:
-        yield f"extraction: position {position} is outside sequences of {length} tokens"
     if corpus.get("length") == 1 and config["held_out_loss"]["sequences"]:
         yield (
             "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "

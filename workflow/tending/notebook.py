@@ -1,5 +1,6 @@
 """The library in a notebook: checkpoints, spectra and activations without a study."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tending import found, inspection, uncertainty
+from tending.components import DEFAULT
 from tending.families import family
 from tending.metrics.similarity import Array
+from tending.positions import Position
 from tending.spectra import weight_spectra
 from tending.uncertainty import Estimate
 
@@ -49,17 +52,19 @@ def capture(
     checkpoint: OpenCheckpoint | str | Path,
     tokens: npt.ArrayLike,
     *,
-    position: str | int = "last",
+    position: Position = "last",
+    components: Sequence[str] = DEFAULT,
     batch_size: int = 64,
     device: str = "auto",
     dtype: str = "float32",
 ) -> dict[str, npt.NDArray[Any]]:
     """Activations of a checkpoint on tokens, (sequences, length), by component.
 
-    position: "last", "all", or an index into every sequence. Returns float32 arrays, rows ordered
-    by sequence and then by position: `attention_ov` and `mlp_out`, (layers, rows, d_model), and
-    `attention_ov_heads`, (layers, heads, rows, d_head), up to a rotation of each head. Raises
-    ValueError if the tokens do not fit the model, OutOfMemoryError if one sequence does not.
+    position: "last", "all", an index into every sequence, or several. components: names of parts
+    of the model that have activations. Returns float32 arrays, rows ordered by sequence and then
+    by position: (layers, rows, width), of `embedding` (rows, d_model), and `attention_ov_heads`,
+    (layers, heads, rows, d_head), up to a rotation of each head. Raises ValueError if the tokens
+    do not fit the model, OutOfMemoryError if one sequence does not.
     """
     import logging
 
@@ -68,7 +73,9 @@ def capture(
     if not isinstance(checkpoint, OpenCheckpoint):
         checkpoint = open_checkpoint(checkpoint)
     rows = np.asarray(tokens, dtype=np.int32)
-    settings = activations.Extraction(position, batch_size, sequences=len(rows))
+    settings = activations.Extraction(
+        position, batch_size, sequences=len(rows), components=tuple(components)
+    )
     model = checkpoint.model(device, dtype)
     return activations.capture(model, rows, settings, lambda _: None, logging.warning).arrays
 

@@ -33,6 +33,7 @@ CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
 REPRESENTATION = STUDY + "/representation/{model}/step{step}.h5"
 TRAJECTORY = STUDY + "/trajectory/{model}.h5"
 BETWEEN = STUDY + "/between/{group}/step{step}.h5"
+SAMPLE_SIZE = STUDY + "/sample_size/{model}.parquet"
 
 WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights
 

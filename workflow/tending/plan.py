@@ -7,7 +7,7 @@ exactly when something it depends on has changed.
 import json
 from typing import Any
 
-from tending import components, found, pairs, paths, provenance, published, selection
+from tending import components, extent, found, pairs, paths, provenance, published, selection
 from tending import corpus as corpora
 from tending.checkpoints import hub, source
 from tending.study_files import StudyFiles, Wildcards
@@ -40,6 +40,12 @@ class Plan(StudyFiles):
             paths.ACTIVATIONS.format(study=self.study, model=model, step=step)
             for step in self.steps(model)
         ]
+
+    def compared_activations(self, wildcards: Wildcards) -> list[str]:
+        """Activations of every step of a model but the one that the others are compared with."""
+        steps = [s for s in self.steps(wildcards.model) if s != self.reference(wildcards.model)]
+        own = {"study": self.study, "model": wildcards.model}
+        return [paths.ACTIVATIONS.format(**own, step=step) for step in steps]
 
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
         """Files the probe tokens are made of."""
@@ -175,16 +181,27 @@ class Plan(StudyFiles):
             for name, model in self._models.items()
         }
 
+    def training_length(self, wildcards: Wildcards) -> int:
+        """Length of one model's training in steps."""
+        return self.training_steps()[wildcards.model]
+
+    def sampled_metrics(self) -> list[str]:
+        """The similarities that are set against the number of sequences."""
+        return extent.sampled(self.config)
+
     def definitions(self) -> list[str]:
         """The definitions asked for, `correct` first."""
         return sorted(self.config["definitions"])
 
     def extraction_version(self) -> int | str:
-        """What makes activations others: the stage's version, and the definitions if they are
-        not the usual ones, so that studies without the published one keep what they recorded.
+        """What makes activations others: the stage's version, and the definitions and components
+        if they are not the usual ones, so that the usual studies keep what they recorded.
         """
         version, asked = module_version("tending.activations"), self.definitions()
-        return version if asked == ["correct"] else " ".join([str(version), *asked])
+        told = [] if asked == ["correct"] else asked
+        captured = sorted(pairs.measured(self.config, "activations"))
+        told += [] if captured == sorted(components.DEFAULT) else captured
+        return " ".join([str(version), *told]) if told else version
 
     def published_tables(self) -> list[str]:
         """Tables that hold what the paper published numbers of; none without such a model."""

@@ -72,10 +72,14 @@ def _blocks(
     training_steps: int,
     early: float | None,
 ) -> list[Columns]:
-    """ends: (layers[, heads], draws), in steps. early: None for heads, which have no summary."""
-    draws = ends[0].shape[-1]
-    places = np.indices(ends[0].shape[:-1]).reshape(ends[0].ndim - 1, -1)
+    """ends: ([layers[, heads],] draws), in steps. early: None for heads, which have no summary.
+
+    Nor has what a model has once, without layers.
+    """
+    *outer, draws = ends[0].shape
+    places = [place.ravel() for place in np.indices(outer)]
     cells = dict(zip(("layer", "head"), places, strict=False))
+    early = early if outer else None
     blocks: list[Columns] = []
     for quantity, unit in ((fraction_quantity, training_steps), (step_quantity, 1)):
         own = {**common, "quantity": interval_quantity(quantity(*what)), "n": draws}

@@ -1,8 +1,8 @@
 """The HDF5 files: every group, dataset, attribute and type, in one place.
 
 Tokens: `tokens` (sequences, length) int32.
-Activations: one float32 dataset per component, (layers, [heads,] rows, width), and
-`held_out_loss` (sequences,) float64.
+Activations: one float32 dataset per component, ([layers, [heads,]] rows, width), without layers
+for what a model has once, and `held_out_loss` (sequences,) float64.
 Spectra: one float64 dataset per component, (layers, [heads,] values).
 Scores: one group per metric, in it one per component, in it one float64 dataset (layers, [heads])
 per number of tending.estimates.Estimates, and `draws` (layers, [heads,] draws) float32.
@@ -10,7 +10,8 @@ Trajectories: float64 datasets METRIC/MEASURE[/COMPONENT], see tending.trajector
 What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ SCHEMA_VERSION = 1
 HEADS = "_heads"  # suffix of a component's per-head dataset
 PUBLISHED = "__published"  # suffix of a dataset by the published definition
 LOSS = "held_out_loss"
+BLOCK_BYTES = 2**26  # of rows that are read at a time
+CHUNK_BYTES = 2**20  # at most, of rows that lie together in a file that is written in batches
 DRAWS = "draws"  # of an estimate
 _OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
 
@@ -87,6 +90,59 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes
             file.create_dataset(name, data=array, chunks=chunks if array.ndim > 2 else None)
 
 
+class Writer:
+    """An open file that takes arrays batch by batch along their rows; see `writing`."""
+
+    def __init__(self, file: h5py.File, rows: int) -> None:
+        self._file, self._rows = file, rows
+        self._written: dict[str, int] = {}
+        self._vectors: dict[str, list[Array]] = {}
+
+    def append(self, name: str, rows: Array, published: bool = False) -> None:
+        """Further rows of a dataset, (..., rows, width), or further values of a vector.
+
+        The first batch sets the chunks, so that those of the same size fill whole ones.
+        """
+        name = f"{name}{PUBLISHED}" if published else name
+        if rows.ndim == 1:
+            self._vectors.setdefault(name, []).append(rows)
+            return
+        if name not in self._written:
+            self._create(name, rows)
+        begin = self._written[name]
+        self._written[name] = end = begin + rows.shape[-2]
+        if end <= self._rows:  # otherwise `finish` says so
+            self._file[name][..., begin:end, :] = rows
+
+    def _create(self, name: str, rows: Array) -> None:
+        *outer, batch, width = rows.shape
+        chunk = max(1, min(batch, self._rows, CHUNK_BYTES // (width * rows.itemsize)))
+        chunks = (*(1 for _ in outer), chunk, width)
+        self._file.create_dataset(name, (*outer, self._rows, width), rows.dtype, chunks=chunks)
+        self._written[name] = 0
+
+    def finish(self) -> None:
+        """Write the vectors; StoreError if a dataset is not full."""
+        for name, written in self._written.items():
+            if written != self._rows:
+                raise StoreError(f"{name}: {written} rows were given of {self._rows} promised")
+        for name, parts in self._vectors.items():
+            self._file.create_dataset(name, data=np.concatenate(parts))
+
+
+@contextmanager
+def writing(path: Path, attributes: Attributes, rows: int) -> Iterator[Writer]:
+    """A file whose datasets of `rows` rows are given in batches, whole or not there.
+
+    No more than a batch is held. Layers and heads are in chunks of their own.
+    """
+    with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
+        writer = Writer(file, rows)
+        yield writer
+        writer.finish()
+        _write_attributes(file, attributes)
+
+
 def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
     """Read the named datasets (default: all); StoreError if the file is of another version.
 
@@ -101,6 +157,22 @@ def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
                 f"the workflow again"
             )
         return Arrays({name: file[name][()] for name in wanted}, dict(file.attrs))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The first rows of one layer or head, read a block at a time; shape is (rows, width)."""
+
+    _dataset: h5py.Dataset
+    _index: tuple[int, ...]
+    shape: tuple[int, int]
+
+    def blocks(self) -> Iterator[Array]:
+        """All rows in their order, at most BLOCK_BYTES at a time; afresh at every call."""
+        total, width = self.shape
+        step = max(1, BLOCK_BYTES // (width * self._dataset.dtype.itemsize))
+        for begin in range(0, total, step):
+            yield np.asarray(self._dataset[(*self._index, slice(begin, min(begin + step, total)))])
 
 
 def _datasets(file: h5py.File) -> list[str]:
@@ -126,6 +198,11 @@ class Reader:
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
         """The (rows, width) matrix at `index` = (layer,) or (layer, head)."""
         return np.asarray(self._file[name][index])
+
+    def rows(self, name: str, index: tuple[int, ...], first: int | None = None) -> Rows:
+        """The same matrix, or its `first` rows, for what reads it block by block."""
+        *_, total, width = self._file[name].shape
+        return Rows(self._file[name], index, (total if first is None else min(first, total), width))
 
     def vector(self, name: str) -> Array:
         """A whole one-dimensional dataset."""

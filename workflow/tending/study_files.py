@@ -16,6 +16,7 @@ from tending import (
     selection,
     trajectory_checks,
 )
+from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
@@ -56,6 +57,10 @@ class StudyFiles:
     def representation_files(self) -> list[str]:
         """What is measured of activations alone; nothing unless the config names a metric."""
         return self.per_checkpoint(paths.REPRESENTATION) if self.config["representation"] else []
+
+    def per_model(self, pattern: str) -> list[str]:
+        """One path for every model of the study."""
+        return [pattern.format(study=self.study, model=model) for model in self._models]
 
     def remote_models(self) -> list[str]:
         """Names of the models whose checkpoints are fetched."""
@@ -130,9 +135,10 @@ class StudyFiles:
         """Names of the tables that this study has."""
         audited = ["audit"] if self.remote_models() else []
         measured = [representation_config.TABLE] if self.config["representation"] else []
+        sampled = ["sample_size"] if self.config["sample_sizes"] else []
         compared = [published.COMPARISON] if self.published_as() else []
         of_groups = self.groups.tables(len(self._models))
-        tables = [*TABLES, *of_groups, *audited, *measured, *compared]
+        tables = [*TABLES, *of_groups, *audited, *measured, *sampled, *compared]
         return [*tables, *self._trajectory_table()]
 
     def report_files(self) -> list[str]:
@@ -173,7 +179,7 @@ class StudyFiles:
             "thresholds": config["stabilisation"]["thresholds"],
             "early": config["stabilisation"]["early"],
             "sequences": config["corpus"]["sequences"],
-            "position": str(config["extraction"]["position"]),
+            "position": recorded(config["extraction"]["position"]),
             "models": list(self._models),
             "progress": config["association"]["progress"],
             "references": self.reference_steps(),
@@ -194,6 +200,8 @@ class StudyFiles:
             empty.add(representation_config.TABLE)
         if not self._trajectory_table():
             empty.add(trajectory_checks.TABLE)
+        if not self.config["sample_sizes"]:
+            empty.add("sample_size")
         return empty if self.published_as() else empty | {published.COMPARISON}
 
     def _trajectory_table(self) -> list[str]:

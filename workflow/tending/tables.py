@@ -279,6 +279,11 @@ def write(frame: pd.DataFrame, csv: Path, parquet: Path) -> None:
     """Write a table in both formats, with the same rows and columns in the same order."""
     with atomic.replacing(csv) as partial:
         frame.to_csv(partial, index=False)
+    write_parquet(frame, parquet)
+
+
+def write_parquet(frame: pd.DataFrame, parquet: Path) -> None:
+    """Write a part of a table, for `read`."""
     with atomic.replacing(parquet) as partial:
         frame.to_parquet(partial, index=False)
 

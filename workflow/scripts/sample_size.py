@@ -1,0 +1,41 @@
+"""Scores of one model's checkpoints on the first n sequences, for several n."""
+
+import logging
+from pathlib import Path
+
+from tending import found, store, tables
+from tending.config import SIMILARITY
+from tending.job import running
+from tending.sample_size import score_blocks
+
+
+def main(
+    activations: list[Path],
+    reference: Path,
+    metrics: list[str],
+    sizes: list[int],
+    training_steps: int,
+    rows: Path,
+) -> None:
+    loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in metrics}
+    blocks: list[tables.Columns] = []
+    with store.Reader(reference) as there:
+        for path in activations:
+            with store.Reader(path) as here:
+                model = str(here.attributes["model"])
+                place = tables.where(here.attributes, {model: training_steps})
+                logging.info("step %d", place.step)
+                blocks += score_blocks(here, there, loaded, sizes, place, logging.warning)
+    tables.write_parquet(tables.table(blocks), rows)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            [Path(p) for p in snakemake.input.activations],
+            Path(snakemake.input.reference),
+            [line.split()[0] for line in snakemake.params.metrics],
+            snakemake.params.sizes,
+            snakemake.params.training_steps,
+            Path(snakemake.output.rows),
+        )
