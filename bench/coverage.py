@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 2560])
     parser.add_argument("--spectra", nargs="+", choices=SPECTRA, default=list(SPECTRA))
     parser.add_argument("--tails", type=float, default=math.inf, help="degrees of freedom")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     spread = math.sqrt(NOMINAL * (100 - NOMINAL) / options.replications)
     print(f"{options.replications} replications: Monte Carlo standard error {spread:.2f} points\n")
@@ -143,7 +144,8 @@ def main() -> None:
     for name in options.spectra:
         for n in options.rows:
             for d in options.widths:
-                found = experiment(n, d, SPECTRA[name], options.replications, options.tails)
+                shape = n, d, SPECTRA[name]
+                found = experiment(*shape, options.replications, options.tails, options.seed)
                 for true, c in found.items():
                     print(
                         f"| {name} | {n} | {d} | {true} | {c.covered:.1f} | {c.above:.1f} | "

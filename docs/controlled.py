@@ -62,10 +62,9 @@ def number(rows: pd.DataFrame, quantity: str, form: str) -> str:
     """`value [low, high]`, or a dash where it is missing."""
     if quantity not in rows.index or pd.isna(rows.loc[quantity, "value"]):
         return "-"
-    value, low, high = (
-        format(float(v), form) for v in rows.loc[quantity, ["value", "low", "high"]]
-    )
-    return value if low == "nan" else f"{value} [{low}, {high}]"
+    ends = rows.loc[quantity, ["value", "low", "high"]].astype("float64")
+    value, low, high = (format(v, form) for v in ends)
+    return value if low.endswith("nan") else f"{value} [{low}, {high}]"
 
 
 if __name__ == "__main__":

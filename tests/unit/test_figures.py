@@ -826,6 +826,19 @@ REPLICATION = {
     "definitions": ["correct", "published"],
     "models": [{"name": "p_", "source": "hub", "repository": "org/p", "published_as": "70M"}],
 }
+SEEDED = {
+    **CONFIG,
+    "models": [
+        {
+            "name": f"d{d}-s{s}",
+            "source": "trained",
+            "group": f"d{d}",
+            "recipe": {"d_model": d, "layers": 2, "learning_rate": 0.32 / d},
+        }
+        for d in (32, 64)
+        for s in range(7)
+    ],
+}
 DEMONSTRATION = "demonstration of the instrument"
 
 
@@ -845,7 +858,9 @@ def _render(caption: Path, config: Mapping[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "config", [CONFIG, HUB, REPLICATION], ids=["trained", "hub", "replication"]
+    "config",
+    [CONFIG, HUB, REPLICATION, SEEDED],
+    ids=["trained", "hub", "replication", "seeds"],
 )
 @pytest.mark.parametrize("caption", sorted(p.name for p in CAPTIONS.glob("*.rst")))
 def test_captions_render_without_warnings(caption: str, config: Mapping[str, Any]) -> None:
@@ -877,3 +892,14 @@ def test_front_page_says_what_a_trained_suite_is_worth() -> None:
     assert DEMONSTRATION in " ".join(trained.split())
     assert DEMONSTRATION not in hub
     assert "Second paragraph" in trained and "neox-d32" in trained
+
+
+def test_front_page_says_whether_size_and_learning_rate_can_be_told_apart() -> None:
+    page = " ".join(_render(CAPTIONS / "workflow.rst", SEEDED)[0].split())
+    assert "cannot be told apart" in page and "draw the first model of every group alone" in page
+    models = [{**m, "recipe": {**m["recipe"]}} for m in SEEDED["models"]]  # type: ignore[index]
+    models[0]["recipe"]["learning_rate"] = 0.005
+    page = " ".join(_render(CAPTIONS / "workflow.rst", {**SEEDED, "models": models})[0].split())
+    assert "cannot be told apart" not in page and "at several learning rates" in page
+    page, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
+    assert "first model of every group" not in page and "other seeds" in page

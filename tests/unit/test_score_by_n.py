@@ -1,7 +1,12 @@
-"""The figure of scores against the number of sequences."""
+"""The figure of scores against the number of sequences, and captions of several positions."""
+
+from dataclasses import replace
 
 import numpy as np
-from test_figures import SMALL, _draw, _panels, fabricate
+import pytest
+from test_figures import CAPTIONS, CONFIG, FEW, SMALL, _draw, _panels, _render, fabricate
+
+from tending.figures import _select
 
 
 def test_scores_by_n_are_those_of_the_middle_layer_with_intervals_and_a_null() -> None:
@@ -24,3 +29,28 @@ def test_scores_by_n_are_those_of_the_middle_layer_with_intervals_and_a_null() -
     np.testing.assert_allclose(
         nulls[0].get_ydata(), own[own["quantity"] == "cka_null"]["value"].to_numpy(dtype=float)
     )
+
+
+@pytest.mark.parametrize("caption", sorted(p.name for p in CAPTIONS.glob("*.rst")))
+def test_captions_render_with_several_positions(caption: str) -> None:
+    page, warnings = _render(
+        CAPTIONS / caption,
+        {**CONFIG, "extraction": {"position": [15, -1]}, "sample_sizes": [128, 512]},
+    )
+    assert warnings == ""
+    assert ("[15, -1]" in page) == ("position" in (CAPTIONS / caption).read_text())
+
+
+@pytest.mark.parametrize(
+    ("position", "label"),
+    [
+        ("last", "sequences, last position"),
+        ("-2", "sequences, position -2"),
+        ("all", "positions, all positions"),
+        ("[15, -1]", "positions, positions 15, -1"),
+    ],
+)
+def test_what_n_counts_and_where(position: str, label: str) -> None:
+    table = fabricate(FEW)["convergence"]
+    options = replace(FEW.options, position=position)
+    assert _select.probe_label(table, options) == f"n = 512 {label}"

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tending import found
-from tending.metrics import similarity
 from tending.metrics.similarity import Similarity, UndefinedSimilarityError
+from tending.metrics.similarity._moments import inner_products
+from tending.metrics.similarity._streams import Aligned
 
 Matrix = npt.NDArray[np.float64]
 PACKAGE = "tending.metrics.similarity"
@@ -174,14 +175,16 @@ def test_equals_a_naive_reference(name: str, seed: int, n: int, d_x: int, d_y: i
 
 
 @given(seed=seeds, n=rows, d_x=widths, d_y=widths)
-def test_example_space_is_feature_space(seed: int, n: int, d_x: int, d_y: int) -> None:
-    x, y = correlated(seed, n, d_x, d_y)
-    example, feature = (
-        similarity.example_space_inner(x, y),
-        similarity.feature_space_inner(x, y),
-    )
-    assert example == pytest.approx(feature, rel=1e-10)
-    assert similarity.gram_inner(x, y) == pytest.approx(example, rel=1e-10)
+def test_inner_products_are_those_of_kernels(seed: int, n: int, d_x: int, d_y: int) -> None:
+    """In example space for n < d, in feature space otherwise."""
+    rows = Aligned(*correlated(seed, n, d_x, d_y), least=2)
+    x, y = rows.whole()
+    k, other = x @ x.T, y @ y.T
+    inner = inner_products(rows)
+    assert inner.xy == pytest.approx((k * other).sum(), rel=1e-10)
+    assert inner.xx == pytest.approx((k * k).sum(), rel=1e-10)
+    assert inner.yy == pytest.approx((other * other).sum(), rel=1e-10)
+    assert inner.x == pytest.approx(np.diag(k)) and inner.y == pytest.approx(np.diag(other))
 
 
 @pytest.mark.parametrize("name", [n for n, m in METRICS.items() if m.any_coordinates])

@@ -12,6 +12,7 @@ import pytest
 import tending
 from tending import found, store, tables
 from tending.config import SPECTRUM
+from tending.estimates import Estimates
 from tending.tables import COLUMNS, TYPES, Where
 
 SCRIPTS = Path(tending.__file__).parents[1] / "scripts"
@@ -353,3 +354,62 @@ def test_a_metric_of_one_matrix_needs_a_file_that_knows_its_shape(tmp_path: Path
         main([path], ["effective_rank", "marchenko_pastur"], {"m": 4}, *to)
     main([path], ["effective_rank"], {"m": 4}, *to)
     assert len(tables.read(to[1])) == 2
+
+
+def test_a_row_of_what_a_model_has_one_of_has_no_layer(tmp_path: Path) -> None:
+    whole = tables.layer_block(PLACE, "embedding", np.asarray(0.25), "cka", 128)
+    layers = tables.layer_block(PLACE, "residual", np.array([0.5, 0.75]), "cka", 128)
+    frame = round_trip(tables.table([whole, layers]), tmp_path)
+    assert frame["layer"].tolist() == [pd.NA, 0, 1]
+    assert frame["value"].tolist() == [0.25, 0.5, 0.75]
+    assert frame["component"].tolist() == ["embedding", "residual", "residual"]
+
+
+def test_what_a_model_has_one_of_settles_once(tmp_path: Path) -> None:
+    """Its bracket has no layer; there is no median over layers, and no share of them."""
+    blocks = []
+    for step, value in ((0, 0.1), (4, 0.95), (8, 1.0)):
+        place = Where("s", "m", 5, step, step / 8)
+        blocks.append(tables.layer_block(place, "embedding", np.asarray(value), "cka", 128))
+        blocks.append(tables.layer_block(place, "residual", np.array([value] * 3), "cka", 128))
+    settled = tables.stabilisation(tables.table(blocks), ["cka"], [0.9], 0.2, {"m": 8})
+    one = rows(settled, component="embedding")
+    assert one["quantity"].tolist() == [
+        "cka_stabilisation_fraction_0.9",
+        "cka_stabilisation_step_0.9",
+    ]
+    assert one["layer"].isna().all() and one["head"].isna().all()
+    assert one[["value", "low", "high", "n"]].to_numpy(float).tolist() == [
+        [0.5, 0.0, 0.5, 3.0],
+        [4.0, 0.0, 4.0, 3.0],
+    ]
+    many = rows(settled, component="residual")
+    assert many["layer"].notna().sum() == 6 and many["layer"].isna().sum() == 3
+
+
+@pytest.mark.parametrize("script", ["effective_rank_table", "convergence_table"])
+def test_a_restricted_metric_has_no_rows_of_other_components(script: str, tmp_path: Path) -> None:
+    attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2, "rows": 4}
+    if script == "effective_rank_table":
+        metrics = ["effective_rank", "hoyer"]
+        arrays = {"mlp_out": np.array([[2.0, 1.0]]), "attention_ov_heads": np.ones((1, 2, 3))}
+        store.write_arrays(tmp_path / "in.h5", arrays, attributes)
+    else:
+        metrics = ["cka", "hoyer"]
+        one = {
+            "mlp_out": Estimates.undefined((1,), 200),
+            "attention_ov_heads": Estimates.undefined((1, 2), 200),
+        }
+        scores = store.Scores(dict.fromkeys(metrics, one), dict.fromkeys(metrics, "c"), attributes)
+        store.write_scores(tmp_path / "in.h5", scores)
+    main = runpy.run_path(str(SCRIPTS / f"{script}.py"))["main"]
+    csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
+    main([tmp_path / "in.h5"], metrics, {"m": 4}, csv, parquet, {"hoyer": ["mlp_out"]})
+    read = tables.read(parquet)
+    read = read[read["quantity"].isin(metrics)]
+    found_rows = read.groupby(["quantity", "component"]).size().to_dict()
+    assert found_rows == {
+        (metrics[0], "attention_ov"): 2,
+        (metrics[0], "mlp_out"): 1,
+        ("hoyer", "mlp_out"): 1,
+    }

@@ -135,6 +135,11 @@ def test_whole_sequences_are_permuted() -> None:
     assert len({tuple(order) for order in orders}) > 30
 
 
+def test_one_sequence_leaves_the_error_open() -> None:
+    x, y = correlated(66, 30, 2, 2)
+    assert unknown(estimate(METRICS["cka"], x, y, rows_per_sequence=30))
+
+
 def nothing(x: Matrix, y: Matrix) -> Influence:
     return Influence(0.5, np.zeros(len(x)))
 
@@ -143,7 +148,7 @@ def nothing(x: Matrix, y: Matrix) -> Influence:
 
 
 def test_groups_left_out_know_the_error_of_a_correlation() -> None:
-    """(1 - r^2) / sqrt(n), of 6 groups: 5 degrees of freedom, so their root mean square."""
+    """(1 - r^2) / sqrt(n), of 5 groups: 4 degrees of freedom, so their root mean square."""
     squares = []
     for seed in range(60):
         x, z = np.random.default_rng(seed).normal(size=(2, 120, 1))
@@ -163,7 +168,7 @@ def test_a_scale_without_end_is_left_straight() -> None:
     metric = replace(OWN, compare=lambda x, y: 10 * correlation(x, y), bounds=(None, None))
     found = estimate(metric, *correlated(61, 60, 1, 1))
     assert found.high - found.value == pytest.approx(found.value - found.low)
-    assert found.high - found.value == pytest.approx(stats.t(5).ppf(0.975) * found.error)
+    assert found.high - found.value == pytest.approx(stats.t(4).ppf(0.975) * found.error)
 
 
 def unknown(found: Estimate) -> bool:

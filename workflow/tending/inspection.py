@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tending import atomic, provenance
-from tending.families import Family, family
+from tending.families import Family, family, tied
 from tending.weights import CheckpointError, WeightFiles, read_config, weight_files
 
 VERSION = 1  # raise it when a record says other things of the same checkpoint
@@ -140,8 +140,7 @@ def _check_surplus(
 
 def _head(weights: WeightFiles, kind: Family, config: Mapping[str, Any]) -> list[str]:
     """Names of the output head's own weights; a tied head's matrix is the embedding's."""
-    tied = config.get("tie_word_embeddings", kind.TIED)
-    shared = [f"{head}weight" for head in kind.HEADS] if tied else []
+    shared = [f"{head}weight" for head in kind.HEADS] if tied(kind, config) else []
     return [name for name in weights if name.startswith(kind.HEADS) and name not in shared]
 
 

@@ -116,15 +116,16 @@ def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str
         last = steps(config, model)[-1]
         name = source(model["source"]).family(model, last, study)
         kind = family(name)
+        counted = "vocabulary" in model or _has_tokenizer(model, last, study)
     except (ValueError, KeyError, IndexError, OSError):
         return  # said elsewhere, or checked again when the hub was asked
     for part in known:
         if (reason := parts.inapplicable(part, name, kind)) is not None:
             yield reason
-    whole = [part.name for part in known if part.weights and not part.layers]
-    if whole and "vocabulary" not in model and not _has_tokenizer(model, last, study):
+    rows = [part.name for part in known if part.weights and not part.layers]
+    if rows and not counted:
         yield (
-            f"{' and '.join(whole)}: rows beyond the tokenizer's tokens are padding and left out, "
+            f"{' and '.join(rows)}: rows beyond the tokenizer's tokens are padding and left out, "
             f"but the model has no tokenizer.json that says how many there are; put one beside "
             f"its weights, or give the model `vocabulary`"
         )

@@ -19,7 +19,7 @@ from tending.metrics.similarity import (
 NORMAL_95 = 1.959963984540054
 DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
 BLOCK = 1024  # sequences, of which 8 blocks of weights are kept at hand
-GROUPS = 6  # of sequences, left out one by one where a metric has no influence of its own
+GROUPS = 5  # of sequences, left out one by one where a metric has no influence of its own
 PERMUTATIONS = 39  # the largest but one, 38 of 39 + 1, is the 95 % quantile
 PERFECT = 1e-12  # what is nearer to 1 differs from it by rounding
 UNKNOWN = Null(math.nan, math.nan)
@@ -105,7 +105,7 @@ def _by_influence(
     assert metric.influence is not None
     known = metric.influence(x, y)
     deviations = known.values.reshape(-1, rows_per_sequence).sum(axis=1)
-    variance = float(deviations @ deviations)
+    variance = float(deviations @ deviations) if deviations.size > 1 else math.nan
     if rows_per_sequence > 1:
         return _Sampled(known.score, deviations, variance, deviations.size - 1)
     variance = max(variance - known.excess, known.excess)

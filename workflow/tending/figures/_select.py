@@ -145,7 +145,8 @@ def rank_label(metric: str) -> str:
 
 def probe_label(table: pd.DataFrame, options: Options) -> str:
     """How many sequences the scores of a table come from, and where they were probed."""
-    rows = "positions" if options.position == "all" else "sequences"
+    several = options.position == "all" or options.position.startswith("[")
+    rows = "positions" if several else "sequences"
     return f"n = {spread(table, options.sequences)} {rows}, {place(options.position)}"
 
 
@@ -156,7 +157,9 @@ def spread(table: pd.DataFrame, otherwise: int) -> str:
 
 
 def place(position: str) -> str:
-    """Where sequences were probed: `last position`, `all positions` or `position -2`."""
+    """Where sequences were probed: `last position`, `all positions`, `position -2`, or several."""
+    if position.startswith("["):
+        return f"positions {position.strip('[]')}"
     return {"last": "last position", "all": "all positions"}.get(position, f"position {position}")
 
 

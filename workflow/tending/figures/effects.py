@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from tending import pooling
 from tending.effects import CORRELATION, PEAK, RATE, SIZE, UNADJUSTED
@@ -23,6 +23,8 @@ CATEGORY = "Stabilisation"
 
 _UNKNOWN = "unknown"
 _APART = 1.12  # ratio between the places of two learning rates at one size
+_MARGIN = 1.6  # ratio of the ends of the axis to the sizes at them
+_LABEL = 0.17  # of the axis that a label takes
 
 
 @styled
@@ -87,12 +89,16 @@ def _points(
 
 
 def _size_axis(ax: Axes, sizes: list[int]) -> None:
+    """A logarithmic axis with the sizes themselves as ticks, as far as their labels fit."""
+    low, high = sizes[0] / _MARGIN, sizes[-1] * _MARGIN
+    shown = [sizes[0]]
+    for size in sizes[1:]:
+        if np.log(size / shown[-1]) >= _LABEL * np.log(high / low):
+            shown.append(size)
     ax.set_xscale("log")
-    if len(sizes) <= 6:
-        ax.set_xticks(sizes, [select.count(size) for size in sizes])
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(sizes[0] / 1.6, sizes[-1] * 1.6)
+    ax.set_xticks(shown, [select.count(size) for size in shown])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(low, high)
 
 
 def _found(effects: pd.DataFrame, quantity: str, component: str) -> str:

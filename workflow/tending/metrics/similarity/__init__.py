@@ -119,24 +119,3 @@ def require_pairs(rows_x: int, rows_y: int, least: int) -> None:
         )
     if rows_x < least:
         raise ValueError(f"{rows_x} sequences; this similarity needs at least {least}")
-
-
-def gram_inner(x: Matrix, y: Matrix) -> float:
-    """<X X', Y Y'>_F, which is ||Y' X||_F^2, in whichever space has the smaller matrices.
-
-    x: (n, d_x), y: (n, d_y). Example space costs n^2 (d_x + d_y), feature space n d_x d_y.
-    """
-    if x.shape[0] < max(x.shape[1], y.shape[1]):
-        return example_space_inner(x, y)
-    return feature_space_inner(x, y)
-
-
-def example_space_inner(x: Matrix, y: Matrix) -> float:
-    """<X X', Y Y'>_F from the two n x n Gram matrices."""
-    return float(np.vdot(x @ x.T, y @ y.T))
-
-
-def feature_space_inner(x: Matrix, y: Matrix) -> float:
-    """||Y' X||_F^2 from the d_y x d_x cross product."""
-    cross = y.T @ x
-    return float(np.vdot(cross, cross))

@@ -35,7 +35,7 @@ def biased(moments: Moments, with_null: bool = True) -> Influence:
 def debiased(moments: Moments, with_null: bool = True) -> Influence:
     """Of the same ratio of U-centred kernels."""
     n, x, y = moments.n, moments.x, moments.y
-    a, b, c = (u_inner(*sums) for sums in _sums(moments))
+    a, b, c = (u_inner(float(q.sum()), *sums[:2]) for q, *sums in _sums(moments))
     scale = math.sqrt(b) * math.sqrt(c)
     excess = _excess(n, a / scale, (b, c), u_part(x, moments.sample), u_part(y, moments.sample))
     by_chance = None
@@ -66,11 +66,15 @@ def biased_without(q: Matrix, k: Matrix, other: Matrix, _: Matrix, __: Matrix) -
     return np.asarray(q.sum() - 2 * a * q + a * a * k * other)
 
 
-def u_inner(q: Matrix, k: Matrix, other: Matrix, _: Matrix, __: Matrix) -> float:
-    """Inner product of the U-centred kernels of all rows, of the sums of the centred ones."""
-    n, products = len(q), float(k @ other)
-    sums = float(k.sum() * other.sum())
-    return float(q.sum()) - products * n / (n - 2) + sums / ((n - 1) * (n - 2))
+def u_inner(inner: float, k: Matrix, other: Matrix) -> float:
+    """Inner product of two U-centred kernels of which <K, L> and the diagonals, (n,), are known.
+
+    Rows of K sum to 0, so those of K without its diagonal k sum to -k, and the unbiased estimator
+    needs no more.
+    """
+    n = len(k)
+    sums = float(k.sum()) * float(other.sum())
+    return inner - float(k @ other) * n / (n - 2) + sums / ((n - 1) * (n - 2))
 
 
 def u_without(q: Matrix, k: Matrix, other: Matrix, kl: Matrix, lk: Matrix) -> Matrix:
@@ -100,7 +104,8 @@ def _sums(moments: Moments) -> list[tuple[Matrix, Matrix, Matrix, Matrix, Matrix
 def _deviations(moments: Moments, without: Without) -> Matrix:
     """Of the ratio; NaN where a kernel has no variation left without some row."""
     inner, *squares = (without(*sums) for sums in _sums(moments))
-    left = [np.where(s > ROUNDING * s.max(), s, np.nan) for s in squares]
+    whole = moments.x.squares.sum(), moments.y.squares.sum()
+    left = [np.where(s > ROUNDING * w, s, np.nan) for s, w in zip(squares, whole, strict=True)]
     return jackknifed(inner / np.sqrt(left[0]) / np.sqrt(left[1]))
 
 

@@ -3,7 +3,7 @@
 import math
 
 from tending.metrics.similarity import Influence, Matrix, Similarity, UndefinedSimilarityError
-from tending.metrics.similarity._jackknife import debiased
+from tending.metrics.similarity._jackknife import debiased, u_inner
 from tending.metrics.similarity._moments import inner_products, of_rows
 from tending.metrics.similarity._streams import Aligned, Representation
 
@@ -35,7 +35,7 @@ def _ratio(rows: Aligned) -> float:
     inner = inner_products(rows)
     norm_x = math.sqrt(_require_variation(inner.x, inner.xx))
     norm_y = math.sqrt(_require_variation(inner.y, inner.yy))
-    return _u_inner(inner.xy, inner.x, inner.y) / norm_x / norm_y
+    return u_inner(inner.xy, inner.x, inner.y) / norm_x / norm_y
 
 
 def _require_variation(diagonal: Matrix, square: float) -> float:
@@ -44,21 +44,10 @@ def _require_variation(diagonal: Matrix, square: float) -> float:
     0, up to rounding, if all sequences are equally far apart or all but one are alike: then
     UndefinedSimilarityError.
     """
-    left = _u_inner(square, diagonal, diagonal)
+    left = u_inner(square, diagonal, diagonal)
     if left <= ROUNDING * square:
         raise UndefinedSimilarityError("the representation has no variation left by U-centring")
     return left
-
-
-def _u_inner(inner: float, x: Matrix, y: Matrix) -> float:
-    """Inner product of two U-centred Gram matrices of which <K, L> and the diagonals are known.
-
-    With columns centred, the rows of the Gram matrix K sum to 0, so those of K without its
-    diagonal k sum to -k, and the unbiased estimator needs no more.
-    """
-    n = len(x)
-    sums = float(x.sum()) * float(y.sum())
-    return inner - float(x @ y) * n / (n - 2) + sums / ((n - 1) * (n - 2))
 
 
 METRIC = Similarity(

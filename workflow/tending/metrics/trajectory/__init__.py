@@ -8,7 +8,6 @@ declares `METRIC` and two literals: `OVER`, which of the two it is computed over
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +33,7 @@ class Stack:
         self._read = read
         self._held: dict[int, Matrix] = {}
         self._free = BUDGET
+        self._cka: dict[str, Matrix] = {}
 
     def unit(self, i: int) -> Matrix:
         """Activations with centred columns, (n, d_i), in float64 and of Frobenius norm 1.
@@ -55,7 +55,7 @@ class Stack:
             self._free -= unit.nbytes
         return unit
 
-    @cached_property
+    @property
     def cka(self) -> dict[str, Matrix]:
         """`cka` and `cka_debiased` of every pair, (m, m) each; NaN where one is not defined.
 
@@ -63,19 +63,9 @@ class Stack:
         takes away what only their diagonals k_i hold: n / (n - 2) k_i' k_j and, as sum k_i = 1,
         1 / ((n - 1) (n - 2)). Raises ValueError if row counts differ or are below 4.
         """
-        inner, diagonals = gram_products(self.unit, self.count)
-        n = diagonals.shape[1]
-        if n < 4:
-            raise ValueError(f"{n} sequences; debiased CKA needs at least 4")
-        total = diagonals.sum(axis=1)
-        unbiased = inner - diagonals @ diagonals.T * (n / (n - 2))
-        unbiased += np.outer(total, total) / ((n - 1) * (n - 2))
-        squares = np.diagonal(unbiased).copy()
-        squares[squares <= ROUNDING * np.diagonal(inner)] = 0
-        return {
-            "cka": _cosines(inner, np.diagonal(inner)),
-            "cka_debiased": _cosines(unbiased, squares),
-        }
+        if not self._cka:
+            self._cka = _cka(*gram_products(self.unit, self.count))
+        return self._cka
 
 
 @dataclass(frozen=True)
@@ -96,6 +86,22 @@ class TrajectoryMetric:
     invariant_to: frozenset[str]
     source: str
     rows: Callable[[Measured, Matrix, int], Measured] | None = None
+
+
+def _cka(inner: Matrix, diagonals: Matrix) -> dict[str, Matrix]:
+    """Biased and debiased CKA from what `gram_products` gives of units."""
+    n = diagonals.shape[1]
+    if n < 4:
+        raise ValueError(f"{n} sequences; debiased CKA needs at least 4")
+    total = diagonals.sum(axis=1)
+    unbiased = inner - diagonals @ diagonals.T * (n / (n - 2))
+    unbiased += np.outer(total, total) / ((n - 1) * (n - 2))
+    squares = np.diagonal(unbiased).copy()
+    squares[squares <= ROUNDING * np.diagonal(inner)] = 0
+    return {
+        "cka": _cosines(inner, np.diagonal(inner)),
+        "cka_debiased": _cosines(unbiased, squares),
+    }
 
 
 def _cosines(inner: Matrix, squares: Matrix) -> Matrix:
