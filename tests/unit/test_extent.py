@@ -12,6 +12,9 @@ from tending import config as study
 from tending import extent, paths, study_files
 from tending.plan import Plan
 
+METRICS = extent.found.names(extent.SIMILARITY)
+FEWEST = 4  # sequences, by the schema
+
 
 def asked(**corpus: Any) -> Any:
     """A study of 16 tokens a sequence; extraction, similarity and sample_sizes by their names."""
@@ -148,3 +151,21 @@ def test_studies_of_the_usual_components_keep_the_version_they_recorded() -> Non
 )
 def test_other_components_are_another_version(names: list[str], version: Any) -> None:
     assert Plan({**asked(), "components": names}).extraction_version() == version
+
+
+LEAST = {n: extent.found.load(extent.SIMILARITY, n, "metric").METRIC.least for n in METRICS}
+
+
+@pytest.mark.parametrize("name", [n for n in METRICS if LEAST[n] > FEWEST])
+def test_a_metric_is_refused_with_fewer_rows_than_it_takes(name: str) -> None:
+    (problem,) = problems(asked(similarity=[name], sequences=LEAST[name] - 1))
+    assert problem.startswith(f"similarity: {name} needs at least {LEAST[name]} rows to compare, b")
+    study.check(asked(similarity=[name], sequences=LEAST[name]))
+
+
+def test_no_metric_needs_more_rows_than_are_asked_about() -> None:
+    assert max(LEAST.values()) <= extent.FEW
+
+
+def test_positions_count_as_rows() -> None:
+    study.check(asked(similarity=["mutual_knn"], sequences=FEWEST, position=[1, 2, 3]))

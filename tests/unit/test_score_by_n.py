@@ -38,7 +38,8 @@ def test_captions_render_with_several_positions(caption: str) -> None:
         {**CONFIG, "extraction": {"position": [15, -1]}, "sample_sizes": [128, 512]},
     )
     assert warnings == ""
-    assert ("[15, -1]" in page) == ("position" in (CAPTIONS / caption).read_text())
+    told = '["extraction"]["position"]' in (CAPTIONS / caption).read_text("utf-8")
+    assert ("[15, -1]" in page) == told
 
 
 @pytest.mark.parametrize(

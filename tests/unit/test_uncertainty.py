@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from test_similarity import METRICS, Matrix, correlated, every_metric
 
-from tending.metrics.similarity import Influence, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import Influence, Null, Similarity, UndefinedSimilarityError
 from tending.uncertainty import DRAWS, Estimate, estimate, resampled
 
 
@@ -66,7 +66,8 @@ def test_draws_have_the_error_on_the_scale_of_the_interval() -> None:
     bent = found.error / (1 - found.value**2)
     expected = resampled(known.values) * bent / np.linalg.norm(known.values)
     assert np.arctanh(found.draws) - math.atanh(found.value) == pytest.approx(expected)
-    quantile = stats.t(69).ppf(0.975)
+    kurtosis = 70 * np.sum(known.values**4) / np.sum(known.values**2) ** 2
+    quantile = stats.t(min(69, 140 / (kurtosis - 1))).ppf(0.975)
     assert math.atanh(found.high) - math.atanh(found.value) == pytest.approx(quantile * bent)
     assert math.atanh(found.value) - math.atanh(found.low) == pytest.approx(quantile * bent)
 
@@ -241,3 +242,36 @@ def test_intervals_cover_the_population_value(n: int, d: int, exponent: float) -
         assert 90.6 <= coverage.biased <= 99.4, true
     if exponent == 0:  # what the pairs counted once are for
         assert all(coverage.plain > coverage.covered for coverage in found.values())
+
+
+def of_rows(deviations: Matrix) -> Similarity:
+    """A metric whose score is 0 and whose rows deviate by these numbers."""
+    influence = Influence(0.0, deviations, null=Null(0.0, 0.0))
+    return replace(OWN, influence=lambda *_: influence, bounds=(None, None))
+
+
+def half_width_in_errors(deviations: Matrix) -> float:
+    rows = np.zeros((deviations.size, 1))
+    found = estimate(of_rows(deviations), rows, rows)
+    assert found.high == pytest.approx(-found.low)
+    return found.high / found.error
+
+
+@pytest.mark.parametrize(("kurtosis", "freedom"), [(1, 127), (2, 127), (5, 64), (9, 32), (33, 8)])
+def test_few_sequences_with_most_of_the_variance_widen_the_interval(
+    kurtosis: float, freedom: float
+) -> None:
+    """Of n deviations, n / k are +-1 and the others 0, which have kurtosis k: 2 n / (k - 1)."""
+    deviations = np.zeros(128)
+    size = round(128 / kurtosis / 2)
+    deviations[:size], deviations[size : 2 * size] = 1, -1
+    exact = 2 * 128 / (128 / (2 * size) - 1) if 2 * size < 128 else math.inf
+    assert half_width_in_errors(deviations) == pytest.approx(
+        stats.t(min(127, exact)).ppf(0.975), rel=1e-9
+    )
+    assert min(127, exact) == pytest.approx(freedom, rel=0.15)
+
+
+def test_normal_deviations_have_as_many_degrees_of_freedom_as_sequences() -> None:
+    width = half_width_in_errors(np.random.default_rng(3).normal(size=4000))
+    assert width == pytest.approx(stats.norm.ppf(0.975), rel=1e-3)

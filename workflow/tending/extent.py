@@ -10,6 +10,7 @@ from tending import found
 from tending.positions import count, indices
 
 SIMILARITY = "tending.metrics.similarity"
+FEW = 50  # rows; every metric takes as many, and with fewer it is asked whether it does
 ROWS_AT_ONCE = 20_000  # an n x n matrix of them is 3.2 GB in float64
 
 
@@ -24,6 +25,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     sequences, positions = config["corpus"]["sequences"], count(position, length)
     if positions is not None:
         yield from excess(sequences, positions, config["similarity"])
+        yield from _lack(sequences * positions, config["similarity"])
     yield from _samples(config["sample_sizes"], sequences, config["similarity"])
 
 
@@ -41,6 +43,17 @@ def excess(sequences: int, positions: int, metrics: Sequence[str]) -> Iterator[s
             f"take fewer positions (`extraction.position`) or sequences (`corpus.sequences`), or "
             f"only the metrics {known}, which read rows block by block"
         )
+
+
+def _lack(rows: int, metrics: Sequence[str]) -> Iterator[str]:
+    """Metrics that need more rows than there are."""
+    for name in metrics if rows < FEW else ():
+        least = found.load(SIMILARITY, name, "similarity metric").METRIC.least
+        if rows < least:
+            yield (
+                f"similarity: {name} needs at least {least} rows to compare, but the study has "
+                f"{rows}; raise `corpus.sequences` or leave the metric out"
+            )
 
 
 def check(sequences: int, positions: int, metrics: Sequence[str]) -> None:

@@ -51,7 +51,7 @@ class _Sampled:
     value: float
     deviations: Matrix
     variance: float
-    freedom: int
+    freedom: float
     null: Null | None = None
 
 
@@ -106,10 +106,22 @@ def _by_influence(
     known = metric.influence(x, y)
     deviations = known.values.reshape(-1, rows_per_sequence).sum(axis=1)
     variance = float(deviations @ deviations) if deviations.size > 1 else math.nan
+    freedom = _freedom(deviations)
     if rows_per_sequence > 1:
-        return _Sampled(known.score, deviations, variance, deviations.size - 1)
+        return _Sampled(known.score, deviations, variance, freedom)
     variance = max(variance - known.excess, known.excess)
-    return _Sampled(known.score, deviations, variance, deviations.size - 1, known.null)
+    return _Sampled(known.score, deviations, variance, freedom, known.null)
+
+
+def _freedom(deviations: Matrix) -> float:
+    """Degrees of freedom of the sum of their squares, at most n - 1 (Satterthwaite, 1946).
+
+    Where few sequences make up most of the variance, it is known from these few only:
+    2 n / (k - 1) with the deviations' kurtosis k, which is 3 if they are normal.
+    """
+    n, square = deviations.size, float(deviations @ deviations)
+    kurtosis = n * float(np.sum(deviations**4)) / square**2 if square else 3.0
+    return min(n - 1, 2 * n / (kurtosis - 1)) if kurtosis > 1 else n - 1
 
 
 def _left_out(metric: Similarity, x: Array, y: Array, rows_per_sequence: int) -> _Sampled:
