@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+
+from tending.effects import least_squares
 
 METRIC, THRESHOLDS = "cka_debiased", ("0.8", "0.9", "0.95")
 EFFECTS = {
@@ -11,16 +14,23 @@ EFFECTS = {
     "learning rate": "per_doubling_of_learning_rate",
     "size alone": "per_doubling_of_size_unadjusted",
 }
+ARMS = {
+    "falling with size": ("d32-1e-2", "d64-5e-3", "d128-2.5e-3"),
+    "the same": ("d32-5e-3", "d64-5e-3", "d128-5e-3"),
+}
 
 
 def main(tables: Path) -> None:
-    effects, groups = (pd.read_parquet(tables / f"{n}.parquet") for n in ("effects", "groups"))
+    names = ("effects", "groups", "stabilisation")
+    effects, groups, settled = (pd.read_parquet(tables / f"{n}.parquet") for n in names)
     print(
         table(
             ["component", "threshold", *(f"per doubling of {n}" for n in EFFECTS)],
             _effects(effects),
         )
     )
+    columns = ["component", "threshold", *(f"learning rate {arm}" for arm in ARMS)]
+    print(table(columns, _arms(settled)))
     columns = ["group", "component", *(f"settled >= {t}" for t in THRESHOLDS)]
     print(table([*columns, "between seeds, last step", "held-out loss"], _groups(groups)))
 
@@ -39,6 +49,25 @@ def _effects(table: pd.DataFrame) -> list[list[str]]:
             own = table[table["component"] == component].set_index("quantity")
             prefix = f"{METRIC}_stabilisation_fraction_{threshold}"
             cells = [number(own, f"{prefix}_{name}", "+.3f") for name in EFFECTS.values()]
+            rows.append([f"`{component}`", threshold, *cells])
+    return rows
+
+
+def _arms(table: pd.DataFrame) -> list[list[str]]:
+    """What a doubling of size does in each arm alone, as one would see it who had only that one."""
+    medians = table[table["layer"].isna() & (table["definition"] == "correct")]
+    rows = []
+    for component in medians["component"].unique():
+        for threshold in THRESHOLDS:
+            named = medians["quantity"] == f"{METRIC}_stabilisation_fraction_{threshold}"
+            own = medians[named & (medians["component"] == component)]
+            cells = []
+            for groups in ARMS.values():
+                arm = own[own["model"].str.rsplit("-s", n=1).str[0].isin(groups)]
+                size = np.log2(arm[["parameters"]].to_numpy(dtype=float))
+                fit = least_squares(arm["value"].to_numpy(dtype=float), size)
+                ends = (format(e[1], "+.3f") for e in (fit.value, fit.low, fit.high))
+                cells.append("{} [{}, {}]".format(*ends))
             rows.append([f"`{component}`", threshold, *cells])
     return rows
 
