@@ -13,6 +13,7 @@ rule sample_size:
     params:
         metrics=plan.metric_codes(study.SIMILARITY, plan.sampled_metrics()),
         sizes=config["sample_sizes"],
+        restricted=plan.restricted("similarity"),
         training_steps=plan.training_length,
         code=code_hash("tending.sample_size", script="sample_size"),
     message:

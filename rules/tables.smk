@@ -82,6 +82,7 @@ rule stabilisation_table:
         metrics=config["similarity"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         early=lookup(within=config, dpath="stabilisation/early"),
+        restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
         code=code_hash("tending.resampled", script="stabilisation_table"),
     message:

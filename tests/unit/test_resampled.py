@@ -143,3 +143,27 @@ def test_steps_out_of_order_are_refused() -> None:
     resamples.add(scores("a", 10, {"mlp_out": np.ones((1, 4))}))
     with pytest.raises(ValueError, match="steps must ascend, got 0 after 10"):
         resamples.add(scores("a", 0, {"mlp_out": np.ones((1, 4))}))
+
+
+def test_a_score_without_resamples_leaves_the_intervals_empty() -> None:
+    """Nothing is known of when such a layer settles in other sequences, nor of a median over it."""
+    resamples = Resamples(["cka"], [0.5])
+    for step, known in zip(STEPS, (True, False, True, True), strict=True):
+        found = scores("d64", step, {"mlp_out": np.full((2, 9), 0.8 if step else 0.1)})
+        estimates = found.metrics["cka"]["mlp_out"]
+        estimates.value[...] = 0.8 if step else 0.1
+        estimates.draws[0] = estimates.draws[0] if known else np.nan
+        resamples.add(found)
+    table = tables.table(resamples.blocks(0.05, {"d64": TRAINING}))
+    fraction = "cka_stabilisation_fraction_0.5_interval"
+    unknown, settled = triples(table, fraction, layers=True)
+    assert np.isnan(unknown).all() and settled.tolist() == [0.05, 0, 0.05]
+    assert np.isnan(triples(table, fraction, layers=False)).all()
+    assert np.isnan(triples(table, "cka_settled_share_0.5_interval", layers=False)).all()
+
+
+def test_a_restricted_metric_has_no_intervals_of_other_components() -> None:
+    resamples = Resamples(["cka"], [0.5], {"cka": ["mlp_out"]})
+    draws = {name: np.full((2, 9), 0.8) for name in ("mlp_out", "attention_ov")}
+    resamples.add(scores("d64", 0, draws))
+    assert set(tables.table(resamples.blocks(0.05, {"d64": TRAINING}))["component"]) == {"mlp_out"}

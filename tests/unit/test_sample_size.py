@@ -38,10 +38,16 @@ def written(path: Path, seed: int, positions: int = 1, **more: Any) -> Path:
     return path
 
 
-def blocks(folder: Path, sizes: list[int], warn: Any = pytest.fail, **asked: Any) -> pd.DataFrame:
+def blocks(
+    folder: Path,
+    sizes: list[int],
+    warn: Any = pytest.fail,
+    only: dict[str, list[str]] | None = None,
+    **asked: Any,
+) -> pd.DataFrame:
     one, other = written(folder / "a.h5", 0, **asked), written(folder / "b.h5", 1, **asked)
     with store.Reader(one) as here, store.Reader(other) as there:
-        return tables.table(score_blocks(here, there, METRICS, sizes, PLACE, warn))
+        return tables.table(score_blocks(here, there, METRICS, sizes, PLACE, warn, only or {}))
 
 
 def test_every_layer_metric_and_size_has_its_own_score_with_interval_and_null(
@@ -102,3 +108,10 @@ def test_a_score_that_is_not_defined_is_left_out_and_named(tmp_path: Path) -> No
     assert not (table["component"] == "mlp_out").any()
     assert len(warnings) == 4
     assert warnings[0].startswith("cka of mlp_out (0,) with n = 16 is not defined: ")
+
+
+def test_a_restricted_metric_has_no_rows_of_other_components(tmp_path: Path) -> None:
+    frame = blocks(tmp_path, [8], only={"cka": ["embedding"]})
+    found = {(q, c) for q, c in zip(frame["quantity"], frame["component"], strict=True)}
+    assert {c for q, c in found if q == "cka"} == {"embedding"}
+    assert len({c for q, c in found if q == "cka_debiased"}) > 1

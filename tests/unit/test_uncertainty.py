@@ -275,3 +275,36 @@ def test_few_sequences_with_most_of_the_variance_widen_the_interval(
 def test_normal_deviations_have_as_many_degrees_of_freedom_as_sequences() -> None:
     width = half_width_in_errors(np.random.default_rng(3).normal(size=4000))
     assert width == pytest.approx(stats.norm.ppf(0.975), rel=1e-3)
+
+
+def test_procrustes_of_few_sequences_leaves_groups_out() -> None:
+    """Its derivative is less than two thirds of the error there."""
+    metric, random = METRICS["procrustes"], np.random.default_rng(5)
+    found = []
+    for _ in range(40):
+        x, z = random.normal(size=(2, 24, 64))
+        found.append(estimate(metric, x, x + z))
+    scores = np.array([e.value for e in found])
+    errors = np.array([e.error for e in found])
+    assert 0.8 < np.sqrt(np.mean(errors**2)) / scores.std(ddof=1) < 1.7
+    assert metric.influence is not None
+    derived = np.linalg.norm(metric.influence(x, x + z).values)
+    assert derived < 0.9 * np.sqrt(np.mean(errors**2))
+    x, z = random.normal(size=(2, 200, 8))
+    tall = metric.influence(x, x + z)
+    assert estimate(metric, x, x + z).error == pytest.approx(np.linalg.norm(tall.values))
+
+
+def test_a_sampled_excess_takes_off_no_more_than_half() -> None:
+    """Of rows of which few are ten times longer, some samples hold many."""
+    metric = METRICS["cka_debiased"]
+    assert metric.influence is not None
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        x, z = random.normal(size=(2, 600, 8))
+        x[:5], z[:5] = 10 * x[:5], 10 * z[:5]
+        known = metric.influence(x, x + z)
+        variance = known.values @ known.values
+        assert known.excess <= variance / 2
+        error = estimate(metric, x, x + z).error
+        assert 0.99 * math.sqrt(variance / 2) < error <= math.sqrt(variance)

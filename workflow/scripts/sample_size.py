@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from tending import found, store, tables
+from tending import found, restricted, store, tables
 from tending.config import SIMILARITY
 from tending.job import running
 from tending.sample_size import score_blocks
@@ -16,7 +16,9 @@ def main(
     sizes: list[int],
     training_steps: int,
     rows: Path,
+    only: dict[str, list[str]] | None = None,
 ) -> None:
+    """only: components of a metric that is not taken of all."""
     loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in metrics}
     blocks: list[tables.Columns] = []
     with store.Reader(reference) as there:
@@ -25,7 +27,9 @@ def main(
                 model = str(here.attributes["model"])
                 place = tables.where(here.attributes, {model: training_steps})
                 logging.info("step %d", place.step)
-                blocks += score_blocks(here, there, loaded, sizes, place, logging.warning)
+                blocks += score_blocks(
+                    here, there, loaded, sizes, place, logging.warning, only or {}
+                )
     tables.write_parquet(tables.table(blocks), rows)
 
 
@@ -38,4 +42,5 @@ if __name__ == "__main__":
             snakemake.params.sizes,
             snakemake.params.training_steps,
             Path(snakemake.output.rows),
+            restricted.parsed(snakemake.params.restricted),
         )

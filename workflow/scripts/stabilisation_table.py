@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tending import store, tables
+from tending import restricted, store, tables
 from tending.job import progress, running
 from tending.resampled import Resamples
 
@@ -18,11 +18,14 @@ def main(
     training_steps: dict[str, int],
     csv: Path,
     parquet: Path,
+    only: dict[str, list[str]] | None = None,
 ) -> None:
-    """scores: score files, those of a model in ascending steps."""
+    """scores: score files, those of a model in ascending steps. only: components of a metric that
+    is not taken of all.
+    """
     table = tables.read(convergence)
     settled = tables.stabilisation(table, metrics, thresholds, early, training_steps)
-    resamples = Resamples(metrics, thresholds)
+    resamples = Resamples(metrics, thresholds, only)
     with progress(len(scores), "files") as advance:
         for path in scores:
             resamples.add(store.read_scores(path))
@@ -42,4 +45,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
+            restricted.parsed(snakemake.params.restricted),
         )

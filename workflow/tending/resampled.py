@@ -4,7 +4,8 @@ A resample weighs the same sequences at every step and layer, so the scores of o
 trajectory, which settles somewhere. Over the draws, `low` is the 2.5 % quantile of the brackets'
 lower ends and `high` the 97.5 % quantile of their upper ends; `value` is the median of what is the
 bracket's value: the upper end, and of shares the lower one. A draw that never settles counts as
-later than all that do.
+later than all that do. Where a score has no resamples, because it is not defined in parts of the
+sequences, nothing is known of when it settles in them, and there is no interval.
 """
 
 import math
@@ -12,12 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from tending import restricted
 from tending.stabilisation import Ends, Settling
 from tending.store import Scores, part_of
 from tending.tables import Columns, fraction_quantity, share_quantity, step_quantity
 
 LOW, MIDDLE, HIGH = 0.025, 0.5, 0.975
+
+Cells = npt.NDArray[np.bool_]
 
 
 def interval_quantity(quantity: str) -> str:
@@ -28,9 +33,16 @@ def interval_quantity(quantity: str) -> str:
 class Resamples:
     """Trajectories of all draws of a study, followed file by file in ascending steps."""
 
-    def __init__(self, metrics: Sequence[str], thresholds: Sequence[float]) -> None:
-        self._metrics, self._thresholds = metrics, thresholds
+    def __init__(
+        self,
+        metrics: Sequence[str],
+        thresholds: Sequence[float],
+        only: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        """only: components of a metric that is not taken of all."""
+        self._metrics, self._thresholds, self._only = metrics, thresholds, only or {}
         self._settling: dict[tuple[str, str, str], Settling] = {}
+        self._unknown: dict[tuple[str, str, str], Cells] = {}
         self._places: dict[str, dict[str, Any]] = {}
 
     def add(self, scores: Scores) -> None:
@@ -40,9 +52,13 @@ class Resamples:
         self._places[model] = {**place, "model": model}
         for metric in self._metrics:
             for name, estimates in scores.metrics[metric].items():
+                if not restricted.taken(self._only, metric, name):
+                    continue
                 key = (model, name, metric)
                 settling = self._settling.setdefault(key, Settling(self._thresholds))
                 settling.add(step, estimates.draws)
+                lacking = np.isnan(estimates.draws).any(axis=-1) & np.isfinite(estimates.value)
+                self._unknown[key] = self._unknown.get(key, np.zeros_like(lacking)) | lacking
 
     def blocks(self, early: float, training_steps: Mapping[str, int]) -> list[Columns]:
         """Rows of the table `stabilisation`; early: the fraction of training called early."""
@@ -52,7 +68,7 @@ class Resamples:
             for threshold in self._thresholds
             for block in _blocks(
                 {**self._places[model], **_part(name)},
-                settling.brackets(threshold),
+                _known(settling.brackets(threshold), self._unknown[model, name, metric]),
                 (metric, threshold),
                 training_steps[model],
                 None if part_of(name)[1] else early,
@@ -65,6 +81,12 @@ def _part(name: str) -> dict[str, str]:
     return {"component": component, "definition": definition}
 
 
+def _known(ends: tuple[Ends, Ends], unknown: Cells) -> tuple[Ends, Ends]:
+    """NaN in all draws of the cells of which some step has no resamples."""
+    low, high = (np.where(unknown[..., None], np.nan, end) for end in ends)
+    return low, high
+
+
 def _blocks(
     common: dict[str, Any],
     ends: tuple[Ends, Ends],
@@ -72,7 +94,8 @@ def _blocks(
     training_steps: int,
     early: float | None,
 ) -> list[Columns]:
-    """ends: ([layers[, heads],] draws), in steps. early: None for heads, which have no summary.
+    """ends: ([layers[, heads],] draws), in steps; NaN where nothing is known, which leaves the
+    layer's interval and those over layers empty. early: None for heads, which have no summary.
 
     Nor has what a model has once, without layers.
     """
@@ -99,7 +122,9 @@ def _blocks(
 def _shares(low: Ends, high: Ends, limit: float) -> tuple[Ends, Ends]:
     """Share of layers settled by `limit` in every draw, for certain and possibly, (1, draws)."""
     certain = (high <= limit).mean(axis=0, keepdims=True)
-    return certain, np.maximum(certain, (low < limit).mean(axis=0, keepdims=True))
+    possible = np.maximum(certain, (low < limit).mean(axis=0, keepdims=True))
+    unknown = np.isnan(high).any(axis=0, keepdims=True)
+    return np.where(unknown, np.nan, certain), np.where(unknown, np.nan, possible)
 
 
 def _interval(low: Ends, high: Ends) -> dict[str, Ends]:

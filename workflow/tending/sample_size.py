@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tending import restricted
 from tending.extent import ROWS_AT_ONCE
 from tending.metrics.similarity import Array, Rows, Similarity, UndefinedSimilarityError
 from tending.score_rows import error_quantity, null_quantity
@@ -21,12 +22,14 @@ def score_blocks(
     sizes: Sequence[int],
     place: Where,
     warn: Warn,
+    only: Mapping[str, list[str]],
 ) -> Iterator[Columns]:
     """Rows of every whole layer, metric and n: the score with its 95 % interval, and its null.
 
     here, there: activations of a checkpoint and of the reference. The first n sequences of the
     corpus are those of a random order, so each sample holds the smaller ones. Scores that are not
-    defined are left out, and warn(text) names them.
+    defined are left out, and warn(text) names them. only: components of a metric that is not
+    taken of all.
     """
     positions = here.shapes[next(n for n in here.shapes if n != LOSS)][-2]
     positions //= int(here.attributes["sequences"])
@@ -34,12 +37,13 @@ def score_blocks(
         component, per_head, definition = part_of(name)
         if name == LOSS or per_head or definition != "correct":
             continue
+        own = {m: s for m, s in metrics.items() if restricted.taken(only, m, name)}
         for index in np.ndindex(*here.shapes[name][:-2]):
             common = {**vars(place), "component": component, "definition": definition}
             common |= {"layer": index[0]} if index else {}
             for n in sizes:
                 x, y = (_first(file, name, index, n * positions) for file in (here, there))
-                for metric, similarity in metrics.items():
+                for metric, similarity in own.items():
                     try:
                         found = estimate(similarity, x, y, positions)
                     except UndefinedSimilarityError as error:

@@ -19,7 +19,7 @@ from tending.metrics.similarity import (
 NORMAL_95 = 1.959963984540054
 DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
 BLOCK = 1024  # sequences, of which 8 blocks of weights are kept at hand
-GROUPS = 5  # of sequences, left out one by one where a metric has no influence of its own
+GROUPS = 5  # of sequences, left out one by one where a metric has no influence to go by
 PERMUTATIONS = 39  # the largest but one, 38 of 39 + 1, is the 95 % quantile
 PERFECT = 1e-12  # what is nearer to 1 differs from it by rounding
 UNKNOWN = Null(math.nan, math.nan)
@@ -64,7 +64,7 @@ def estimate(
     permuted, together. `Rows` are for a metric that streams; of theirs, with several rows per
     sequence, the null is NaN. Raises as metric.compare does.
     """
-    if metric.influence is not None:
+    if metric.influence is not None and x.shape[0] >= metric.tall * max(x.shape[1], y.shape[1]):
         sampled = _by_influence(metric, x, y, rows_per_sequence)
     else:
         sampled = _left_out(metric, np.asarray(x), np.asarray(y), rows_per_sequence)

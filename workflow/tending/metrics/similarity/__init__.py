@@ -60,7 +60,8 @@ class Similarity:
     invariant_to: changes of either side that leave the value as it is, among `rotation`,
     `scaling` and `translation`.
     least: fewest sequences that it takes; with fewer, compare raises ValueError.
-    influence: (x, y) -> what every row does to the score; None: groups of rows are left out.
+    influence: (x, y) -> what every row does to the score; None: groups of rows are left out. So
+    they are where there are fewer than `tall` rows per column.
     permuted: (x, y) -> a function of an order of the rows of y, (n,), that gives the score with
     y[order], with all that does not depend on the order computed once; None: compare is called.
     streams: whether compare and influence also take `Rows`.
@@ -73,6 +74,7 @@ class Similarity:
     symmetric: bool = True
     least: int = 2
     influence: Callable[[Any, Any], Influence] | None = None
+    tall: int = 0
     permuted: Callable[[Array, Array], Callable[[Indices], float]] | None = None
     streams: bool = False
 

@@ -29,7 +29,8 @@ def biased(moments: Moments, with_null: bool = True) -> Influence:
     score = float(moments.products.sum()) / scale
     excess = _excess(moments.n, score, squares, x.part, y.part)
     null = chance(moments, scale) if with_null else None
-    return Influence(score, _deviations(moments, biased_without), excess, null)
+    deviations = _deviations(moments, biased_without)
+    return Influence(score, deviations, _possible(excess, deviations, len(x.part)), null)
 
 
 def debiased(moments: Moments, with_null: bool = True) -> Influence:
@@ -42,7 +43,19 @@ def debiased(moments: Moments, with_null: bool = True) -> Influence:
     if with_null and n >= LEAST:
         motifs = side_motifs(x, moments.sample), side_motifs(y, moments.sample)
         by_chance = of_permutations(n, motifs[0], motifs[1], weight=0, mean=0, scale=scale)
-    return Influence(a / scale, _deviations(moments, u_without), excess, by_chance)
+    deviations = _deviations(moments, u_without)
+    excess = _possible(excess, deviations, len(moments.sample))
+    return Influence(a / scale, deviations, excess, by_chance)
+
+
+def _possible(excess: float, deviations: Matrix, sampled: int) -> float:
+    """An excess from the pairs of some rows, at most half of the jackknife's variance.
+
+    On average it is no more than that of all pairs, but one long row in the sample may say so.
+    """
+    if sampled == len(deviations):
+        return excess
+    return float(np.fmin(excess, deviations @ deviations / 2))
 
 
 def chance(moments: Moments, scale: float) -> Null | None:

@@ -24,6 +24,8 @@ def procrustes(x: Array, y: Array) -> float:
 def influence(x: Array, y: Array) -> Influence:
     """Derivative of the score by the weight of each row. Raises as `procrustes` does.
 
+    Far too small for n below 2 d, where every row turns the best rotation.
+
     That of the nuclear norm of y' x = U S V' is U V' (Watson, 1992), here between rows of y and x.
     """
     x, y = _compact(x, y)
@@ -55,5 +57,6 @@ METRIC = Similarity(
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
     influence=influence,
+    tall=2,
     permuted=permuted,
 )

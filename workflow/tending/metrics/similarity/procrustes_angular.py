@@ -58,5 +58,6 @@ METRIC = Similarity(
     bounds=(0, 1),
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
     influence=influence,
+    tall=2,
     permuted=permuted,
 )
