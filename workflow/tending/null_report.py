@@ -92,9 +92,9 @@ def _html_row(row: Mapping[str, Any]) -> str:
 
 
 _MEANING = (
-    "The null of a score is its distribution when the sequences of one side are permuted, so that "
-    "no row is compared with itself. Counted are the layers and steps whose score is not above the "
-    "95 % quantile of its null, of all layers and steps but the reference step&rsquo;s: such a "
-    "score is no evidence of similarity, whatever its value. Of unrelated representations one "
-    "score in twenty is above it by chance."
+    "The null of a score is its distribution when the sequences of one side are put in "
+    "random order. Counted are the layers and steps whose score is not above the 95 % quantile of "
+    "its null, of all layers and steps but the reference step&rsquo;s: such a score is no evidence "
+    "of similarity, whatever its value. Of unrelated representations one score in twenty is above "
+    "it by chance."
 )
