@@ -24,12 +24,12 @@ def within_null(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     for metric in options.metrics:
         for component in select.components(table, [metric]):
             cells = select.without_reference(select.within_null(table, metric, component))
-            for model in select.models(table, options):
+            for model in select.every_model(table, options):
                 own = cells[cells["model"] == model]
                 row = {"model": model, "component": component, "metric": metric}
                 counts = {"cells": len(own), "within": int(own["within"].sum())}
                 rows.append({**row, **counts, "where": _where(own)})
-    order = {name: i for i, name in enumerate(select.models(table, options))}
+    order = {name: i for i, name in enumerate(select.every_model(table, options))}
     frame = pd.DataFrame(rows)
     return frame.sort_values("model", key=lambda m: m.map(order), kind="stable", ignore_index=True)
 

@@ -26,10 +26,9 @@ def score_blocks(
 ) -> Iterator[Columns]:
     """Rows of every whole layer, metric and n: the score with its 95 % interval, and its null.
 
-    here, there: activations of a checkpoint and of the reference. The first n sequences of the
-    corpus are those of a random order, so each sample holds the smaller ones. Scores that are not
-    defined are left out, and warn(text) names them. only: components of a metric that is not
-    taken of all.
+    here, there: activations of a checkpoint and of the reference. Samples are the first n sequences
+    of the corpus, so each holds the smaller ones. Scores that are not defined are left out, and
+    warn(text) names them. only: components of a metric that is not taken of all.
     """
     positions = here.shapes[next(n for n in here.shapes if n != LOSS)][-2]
     positions //= int(here.attributes["sequences"])
