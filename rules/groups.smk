@@ -45,6 +45,7 @@ rule groups_table:
         "../envs/tending.yaml"
     params:
         members=plan.groups.members,
+        restricted=plan.restricted("similarity"),
         metrics=config["similarity"],
         ranks=config["spectrum"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),

@@ -1,5 +1,6 @@
 """Similarity between seeds: every pair, whole layers, and what cannot be compared."""
 
+import runpy
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tending import between, found, store
+from tending import between, found, group_tables, store, tables
 from tending.config import SIMILARITY
 from tending.metrics.similarity import Similarity
 
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 ROWS, WIDTH, LAYERS = 24, 6, 2
 CKA = found.load(SIMILARITY, "cka", "similarity metric").METRIC
 METRICS = {
@@ -144,3 +146,26 @@ def test_a_file_holds_what_was_written_and_keeps_what_has_not_changed(tmp_path: 
     again = [*seeds[:2], Seed("c", activations(2), created="now")]
     assert between.kept(path, between.attributes(again, "g", "code"), codes) == {}
     assert between.kept(tmp_path / "none.h5", attributes, codes) == {}
+
+
+def test_an_activation_of_the_whole_model_is_scored_once_and_has_one_row(tmp_path: Path) -> None:
+    """Through the scripts, from files to the tables' rows."""
+    made = [activations(i) for i in range(3)]
+    for i, own in enumerate(made):
+        own["embedding"] = np.random.default_rng(10 + i).normal(size=(ROWS, WIDTH))
+        store.write_arrays(tmp_path / f"{i}.h5", own, Seed(str(i), own).attributes)
+    main = runpy.run_path(str(SCRIPTS / "between.py"))["main"]
+    path = tmp_path / "step8.h5"
+    for _ in range(2):  # the second time what is in the file is kept
+        main("g", [tmp_path / f"{i}.h5" for i in range(3)], {"cka": "1"}, "code", path)
+    scores, attributes = between.read(path)
+    assert scores["cka"]["mlp_out"].shape == (3, LAYERS)
+    pairs = combinations([own["embedding"] for own in made], 2)
+    np.testing.assert_array_equal(scores["cka"]["embedding"], [CKA.compare(*p) for p in pairs])
+    assert attributes["rows"] == ROWS
+
+    table = tables.table(group_tables.between_blocks(scores, attributes, 3, ["cka"], 16))
+    embedding = table[table["component"] == "embedding"]
+    assert len(embedding) == 1 and embedding["layer"].isna().all()
+    assert embedding["value"].item() == pytest.approx(scores["cka"]["embedding"].mean())
+    assert len(table[table["component"] == "mlp_out"]) == LAYERS + 1

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tending import group_tables, tables
+from tending import group_tables, pooling, tables
 
 SEEDS = ["a0", "a1", "a2", "a3"]
 MEMBERS = {"a": SEEDS, "b": ["b0"]}
@@ -185,3 +185,14 @@ def test_similarities_between_seeds_count_their_pairs() -> None:
     whole = one(table, component="mlp_out", layer=None)
     assert whole["value"] == pytest.approx(np.median(values, axis=1).mean())
     assert one(table, component="attention_ov", layer=1, definition="published")["value"] < 0
+
+
+def test_what_a_model_has_one_of_has_one_row_between_seeds() -> None:
+    values = np.random.default_rng(8).uniform(size=6)
+    attributes = {"study": "s", "group": "a", "parameters": 100, "step": 8}
+    scores = {"cka": {"embedding": values}}
+    blocks = group_tables.between_blocks(scores, attributes, 4, ["cka"], training_steps=16)
+    (row,) = tables.table(blocks).to_dict("records")
+    assert row["component"] == "embedding" and pd.isna(row["layer"]) and row["n"] == 6
+    expected = pooling.mean_over_pairs(values, 4)
+    assert [row[end] for end in expected._fields] == pytest.approx([float(e) for e in expected])

@@ -279,6 +279,22 @@ def test_a_name_that_means_nothing_is_refused_before_anything_runs(name: str, me
     assert re.match(message, problem)
 
 
+@pytest.mark.parametrize("position", ["last", [1, 2, 3]])
+def test_too_few_sequences_are_refused_before_anything_runs(position: Any) -> None:
+    """As the metric itself does, which counts sequences and not rows."""
+    few = {"representation": ["anisotropy", "intrinsic_dimension", "stable_rank"]}
+
+    def edit(made: dict[str, Any]) -> None:
+        made.update(few, extraction={"position": position})
+        made["corpus"]["sequences"] = 7
+
+    (problem,) = problems(config(edit))
+    assert problem.startswith("representation: intrinsic_dimension needs at least 8 sequences, but")
+    made = config(edit)
+    made["corpus"]["sequences"] = 8
+    study.check(made)
+
+
 def test_there_is_no_such_stage_unless_it_is_asked_for() -> None:
     assert config()["representation"] == []
     plan = Plan(config())

@@ -201,8 +201,16 @@ def test_a_subspace_of_all_sequences_is_refused_and_all_positions_are_more_rows(
         made |= {"trajectory": ["subspace_overlap"], "subspace": {"directions": 15}}
         made["corpus"] |= {"sequences": 16}
 
-    (problem,) = problems(config(edit))
-    assert problem.startswith("subspace: 15 directions fill the 15 dimensions that 16 sequences")
+    for position in ("last", -1, [5]):
+        made = config(edit)
+        made["extraction"]["position"] = position
+        (problem,) = problems(made)
+        assert problem.startswith("subspace: 15 directions fill the 15 dimensions that 16 seq")
+    made["extraction"]["position"] = [5, 6]
+    study.check(made)
+    made["subspace"]["directions"] = 31
+    (problem,) = problems(made)
+    assert "fill the 31 dimensions that 16 sequences x 2 positions have" in problem
     made = config(edit)
     made["extraction"]["position"] = "all"
     study.check(made)

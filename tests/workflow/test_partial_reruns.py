@@ -38,7 +38,9 @@ def test_adding_a_model_computes_that_model(copied: Copied) -> None:
     before = contents(workplace.results / "activations")
     jobs = workplace.finish().jobs
     per_step = ("checkpoint", "activations", "spectra", "convergence")
-    new = Counter({"train": 1, "training_table": 1, **dict.fromkeys(per_step, 3)})
+    # Three sizes are enough for the effects of size.
+    once = ("train", "training_table", "effects_table")
+    new = Counter({**dict.fromkeys(once, 1), **dict.fromkeys(per_step, 3)})
     assert jobs == AGGREGATES + new
     after = contents(workplace.results / "activations")
     assert {name: after[name] for name in before} == before
@@ -47,8 +49,10 @@ def test_adding_a_model_computes_that_model(copied: Copied) -> None:
 def test_adding_a_metric_computes_only_it(copied: Copied) -> None:
     workplace = copied(with_library=True)
     new = workplace.repository / SIMILARITY / "half_cka.py"
-    text = (workplace.repository / SIMILARITY / "cka.py").read_text("utf-8")
-    new.write_text(text.replace("return gram_inner", "return 0.5 * gram_inner"), "utf-8")
+    new.write_text((workplace.repository / SIMILARITY / "cka.py").read_text("utf-8"), "utf-8")
+    edit(new, "return inner.xy", "return 0.5 * inner.xy")
+    # Without an influence the score is what `compare` gives.
+    edit(new, "    influence=influence,\n    streams=True,\n", "")
     workplace.configure(similarity=["cka", "cka_debiased", "half_cka"])
     jobs = workplace.finish().jobs
     assert jobs == without(AGGREGATES, "effective_rank_table", "loss_table") - Counter(
@@ -112,7 +116,10 @@ def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) ->
     workplace = copied(with_library=True)
     before = store.read_scores(workplace.results / "convergence/a/step2.h5")
     cka = workplace.repository / SIMILARITY / "cka.py"
-    edit(cka, "return gram_inner", "return 0.25 * gram_inner")
+    quarter = "dataclasses.replace(found, score=0.25 * found.score)"
+    edit(cka, "import math", "import dataclasses\nimport math")
+    edit(cka, "return biased(", "found = biased(")
+    edit(cka, "\n\n\nMETRIC", f"\n    return {quarter}\n\n\nMETRIC")
     jobs = workplace.finish().jobs
     assert jobs["convergence"] == 6
     assert not {"activations", "spectra", "train", "effective_rank_table"} & set(jobs)
@@ -128,8 +135,8 @@ def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) ->
 
 def test_changed_shared_arithmetic_recomputes_every_metric_that_uses_it(copied: Copied) -> None:
     workplace = copied(with_library=True)
-    shared = workplace.repository / SIMILARITY / "__init__.py"
-    edit(shared, "float(np.vdot(cross, cross))", "float(1 * np.vdot(cross, cross))")
+    shared = workplace.repository / SIMILARITY / "_moments.py"
+    edit(shared, "np.asarray(np.einsum(", "np.asarray(1 * np.einsum(")
     workplace.finish("results/tiny/convergence/a/step2.h5")
     log = (workplace.results / "logs/convergence/a/step2.log").read_text("utf-8")
     assert "kept: -; computing: cka, cka_debiased" in log

@@ -22,7 +22,7 @@ def test_trajectories_are_computed_by_themselves(copied: Callable[..., Workplace
         for measure in ("cka", "cka_debiased"):
             for component in read.components():
                 map_ = read.of("checkpoint_map", component)[measure]
-                expected = scores.metrics[measure][component]
+                expected = scores.metrics[measure][component].value
                 np.testing.assert_allclose(map_[:, row, -1], expected, atol=1e-10)
     table = tables.read(workplace.results / "tables/trajectory.parquet")
     assert set(table["quantity"]) == {

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tending import between, group_tables, tables
+from tending import between, group_tables, restricted, tables
 from tending.job import progress, running
 
 
@@ -17,13 +17,20 @@ def main(
     training_steps: dict[str, int],
     csv: Path,
     parquet: Path,
+    only: dict[str, list[str]] | None = None,
 ) -> None:
-    """parquets: the tables convergence, effective_rank, stabilisation and loss."""
+    """parquets: the tables convergence, effective_rank, stabilisation and loss. only: components
+    of a similarity that is not taken of all.
+    """
     read = [tables.read(path) for path in parquets]
     blocks = group_tables.groups(members, *read, metrics, ranks, thresholds)
     with progress(len(pairs), "files") as advance:
         for path in pairs:
             scores, attributes = between.read(path)
+            scores = {
+                metric: {c: v for c, v in own.items() if restricted.taken(only or {}, metric, c)}
+                for metric, own in scores.items()
+            }
             models = json.loads(attributes["members"])
             length = training_steps[models[0]]
             blocks += group_tables.between_blocks(scores, attributes, len(models), metrics, length)
@@ -48,4 +55,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
+            restricted.parsed(snakemake.params.restricted),
         )

@@ -16,7 +16,7 @@ from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityErr
 from tending.pooling import Array as Scores
 
 Warn = Callable[[str], None]
-ByMetric = dict[str, dict[str, Scores]]  # metric -> component -> (pairs, layers)
+ByMetric = dict[str, dict[str, Scores]]  # metric -> component -> (pairs, layers), or (pairs,)
 
 _ALIKE = ("study", "step", "corpus_sha256", "position", "sequences", "dtype", "parameters")
 _IDENTITY = ("model", "weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
@@ -29,11 +29,11 @@ class Source(Protocol):
     shapes: dict[str, tuple[int, ...]]
 
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
-        """The (rows, width) matrix of a component at (layer,)."""
+        """The (rows, width) matrix of a component at (layer,), or () of the whole model."""
 
 
 def components(source: Source) -> list[str]:
-    """The datasets of whole layers."""
+    """The datasets of whole layers, and of what the model has one of, as `embedding`."""
     names = [name for name in source.shapes if name != store.LOSS]
     return [name for name in names if not store.part_of(name)[1]]
 
@@ -62,24 +62,26 @@ def check(sources: Sequence[Source]) -> None:
 def between(sources: Sequence[Source], metrics: Mapping[str, Similarity], warn: Warn) -> ByMetric:
     """Scores of all pairs of seeds, as itertools.combinations orders them.
 
-    A metric whose sides differ is the mean of both orders. A score that is not defined is NaN, and
+    metric -> component -> (pairs, layers), or (pairs,) for what the model has one of. A metric
+    whose sides differ is the mean of both orders. A score that is not defined is NaN, and
     warn(text) names it. Raises ValueError if the activations were not extracted alike.
     """
     check(sources)
     pairs = list(combinations(range(len(sources)), 2))
     scores: ByMetric = {name: {} for name in metrics}
     for component in components(sources[0]):
-        layers = sources[0].shapes[component][0]
+        outer = sources[0].shapes[component][:-2]
         for name in metrics:
-            scores[name][component] = np.full((len(pairs), layers), np.nan)
-        for layer in range(layers):
-            read = [source.matrix(component, (layer,)) for source in sources]
+            scores[name][component] = np.full((len(pairs), *outer), np.nan)
+        for index in np.ndindex(*outer):
+            read = [source.matrix(component, index) for source in sources]
             for pair, (i, j) in enumerate(pairs):
                 for name, metric in metrics.items():
                     try:
-                        scores[name][component][pair, layer] = _either(metric, read[i], read[j])
+                        score = _either(metric, read[i], read[j])
+                        scores[name][component][(pair, *index)] = score
                     except UndefinedSimilarityError as error:
-                        at = f"{component} ({layer},) of seeds {i} and {j}"
+                        at = f"{component} {index} of seeds {i} and {j}"
                         warn(f"{name} of {at} is not defined: {error}")
     return scores
 

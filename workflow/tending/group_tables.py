@@ -145,7 +145,7 @@ def between_blocks(
     training_steps: int,
 ) -> list[tables.Columns]:
     """Rows of one group and step: the mean over pairs of seeds for every layer, and of every
-    pair's median over layers.
+    pair's median over layers; of what the model has one of, one row without a layer.
     """
     step = int(attributes["step"])
     blocks: list[tables.Columns] = []
@@ -163,9 +163,10 @@ def between_blocks(
                 "definition": definition,
                 "n": len(values),
             }
-            layers = pooling.mean_over_pairs(values, seeds)
-            whole = pooling.mean_over_pairs(np.median(values, axis=1), seeds)
-            median = {key: [float(value)] for key, value in whole._asdict().items()}
-            blocks.append({**common, "layer": range(values.shape[1]), **layers._asdict()})
-            blocks.append({**common, **median})
+            if values.ndim > 1:
+                layers = pooling.mean_over_pairs(values, seeds)
+                blocks.append({**common, "layer": range(values.shape[1]), **layers._asdict()})
+            of_model = np.median(values, axis=1) if values.ndim > 1 else values
+            whole = pooling.mean_over_pairs(of_model, seeds)
+            blocks.append({**common, **{k: [float(v)] for k, v in whole._asdict().items()}})
     return blocks

@@ -22,9 +22,10 @@ def known() -> list[str]:
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Names in `representation` that mean nothing there."""
+    """Names in `representation` that mean nothing there, or need more sequences."""
     for name in config.get("representation") or []:
         if name in found.names(OWN):
+            yield from _lack(name, config["corpus"]["sequences"])
             continue
         if name not in found.names(SPECTRUM):
             yield (
@@ -36,6 +37,16 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
                 f"representation: {name} needs a matrix of weights as it is stored, which "
                 f"activations are not; name it in `spectrum`"
             )
+
+
+def _lack(name: str, sequences: int) -> Iterator[str]:
+    """Whether a metric needs more sequences than there are, at however many positions."""
+    least = found.load(OWN, name, "representation metric").METRIC.least
+    if sequences < least:
+        yield (
+            f"representation: {name} needs at least {least} sequences, but the study has "
+            f"{sequences}; raise `corpus.sequences` or leave the metric out"
+        )
 
 
 def codes(config: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tending.checkpoints import hub
+from tending.positions import count
 from tending.selection import Config, asked, steps
 
 TABLE = "trajectory"  # the tidy table of what is not a map
@@ -25,11 +26,19 @@ def problems(config: Config) -> Iterator[str]:
                 f"trajectory: {model['name']} has one step, and trajectories compare several; "
                 f"add steps or remove `trajectory`"
             )
+    if "subspace_overlap" in config["trajectory"]:
+        yield from _subspaces(config)
+
+
+def _subspaces(config: Config) -> Iterator[str]:
     directions, sequences = config["subspace"]["directions"], config["corpus"]["sequences"]
-    one_each = config["extraction"]["position"] == "last"
-    if "subspace_overlap" in config["trajectory"] and one_each and directions >= sequences - 1:
+    positions = count(config["extraction"]["position"], config["corpus"].get("length"))
+    if positions is None:
+        return
+    dimensions = sequences * positions - 1
+    if directions >= dimensions:
         yield (
-            f"subspace: {directions} directions fill the {sequences - 1} dimensions that "
-            f"{sequences} sequences have, so that every overlap is 1; lower `subspace.directions` "
-            f"or raise `corpus.sequences`"
+            f"subspace: {directions} directions fill the {dimensions} dimensions that {sequences} "
+            f"sequences x {positions} positions have, so that every overlap is 1; lower "
+            f"`subspace.directions` or raise `corpus.sequences`"
         )
