@@ -37,4 +37,6 @@ def stages(study: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python bench/stages.py results/STUDY")
     print(stages(Path(sys.argv[1])).to_string())
