@@ -16,7 +16,6 @@ from tending.metrics.similarity import (
     UndefinedSimilarityError,
 )
 
-NORMAL_95 = 1.959963984540054
 DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
 BLOCK = 1024  # sequences, of which 8 blocks of weights are kept at hand
 GROUPS = 5  # of sequences, left out one by one where a metric has no influence to go by

@@ -17,7 +17,7 @@ import numpy as np
 from tending.metrics.similarity import Matrix, Null
 
 LEAST = 6  # rows; the third moment has six indices
-NORMAL_95 = 1.6448536269514722  # one-sided
+ONE_SIDED_95 = 1.6448536269514722  # standard errors to the 95 % quantile
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,6 @@ def _third_moment(n: int, x: Motifs, y: Motifs, weight: float) -> float:
 def _pearson_three_95(skewness: float) -> float:
     """95 % quantile of the Pearson type III distribution of mean 0 and variance 1."""
     if abs(skewness) < 1e-4:  # the limit is normal, the formula 0 / 0
-        return NORMAL_95
-    root = 1 + skewness * NORMAL_95 / 6 - skewness**2 / 36
+        return ONE_SIDED_95
+    root = 1 + skewness * ONE_SIDED_95 / 6 - skewness**2 / 36
     return 2 / skewness * (root**3 - 1)
