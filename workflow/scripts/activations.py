@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from tending import activations as extraction
-from tending import extent, fetching, inspection, models, positions, store
+from tending import devices, extent, fetching, inspection, models, positions, store
 from tending.job import progress, running
 
 
@@ -20,22 +20,22 @@ def main(
     output: Path,
 ) -> None:
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
-    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
-    logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
-    attributes = {
-        **store.checkpoint_attributes(study, checkpoint),
-        "corpus_sha256": corpus.attributes["corpus_sha256"],
-        "tokens_shape": probe.shape,
-        "position": positions.recorded(settings.position),
-        "sequences": settings.sequences,
-        "dtype": dtype,
-        "device": chosen.type,
-        "extraction_version": extraction.VERSION,
-    }
+    probe = corpus.arrays["tokens"]
     probed = len(positions.indices(settings.position, probe.shape[1]))
     extent.check(settings.sequences, probed, similarity)
     total = max(settings.sequences, settings.loss_sequences)
-    with fetching.weights(checkpoint, study, keep):
+    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+        attributes = {
+            **store.checkpoint_attributes(study, checkpoint),
+            "corpus_sha256": corpus.attributes["corpus_sha256"],
+            "tokens_shape": probe.shape,
+            "position": positions.recorded(settings.position),
+            "sequences": settings.sequences,
+            "dtype": dtype,
+            "device": chosen.type,
+            "extraction_version": extraction.VERSION,
+        }
         model = models.load_model(
             Path(checkpoint.folder), dtype, chosen, settings.loss_sequences > 0
         )
