@@ -53,7 +53,7 @@ def test_the_family_of_the_page_is_new() -> None:
 
 def test_the_family_of_the_page_passes_every_law(copy: Path) -> None:
     files = [f"tests/unit/test_{name}.py" for name in ("families", "components")]
-    files += [f"tests/unit/test_{name}.py" for name in ("activations", "spectra")]
+    files += [f"tests/unit/test_{name}.py" for name in ("activations", "spectra", "gradients")]
     files.append("tests/unit/test_inspection.py")
     output = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", NAME, *files)
     passed = re.search(r"(\d+) passed", output)

@@ -83,6 +83,9 @@ def test_a_component_says_what_it_is(component: str) -> None:
     assert hasattr(module, "spectra") == part.weights
     assert hasattr(module, "probe") == part.activations
     assert not part.one_matrix or (part.weights and not part.heads)
+    assert hasattr(module, "modules") == part.gradients
+    assert hasattr(module, "matrix") == (part.gradients and part.one_matrix)
+    assert hasattr(module, "factors") == (part.gradients and not part.one_matrix)
 
 
 def test_labels_differ() -> None:
@@ -377,6 +380,11 @@ def test_spectra_equal_dense_svds(name: str) -> None:
         for n in ("mlp_in", "mlp_gate"):
             if n in made:
                 expected[f"{n} {layer}"] = getattr(kind, n)(weights, layer)
+        output = weights[f"{kind.attention_module(layer)}.weight"]
+        expected[f"attention_output {layer}"] = output
+        values = kind.attention(weights, config, layer).value
+        distinct = np.unique(values.reshape(-1, values.shape[-1]), axis=0)
+        expected[f"attention_value {layer}"] = distinct  # shared ones once; order is no matter
         maps = kind.query_key(weights, config, layer)
         flipped = replace(kind.attention(weights, config, layer), value=maps.key)
         flipped = replace(flipped, output=maps.query.swapaxes(1, 2))

@@ -35,9 +35,10 @@ def components() -> Iterator[str]:
     package = "tending.components"
     rows = []
     for name in found.names(package):
-        told = {c: found.constant(f"{package}.{name}", c) for c in ("WEIGHTS", "ACTIVATIONS")}
-        measured = " and ".join(kind.lower() for kind, there in told.items() if there)
-        rows.append((name, measured, str(found.constant(f"{package}.{name}", "DESCRIPTION"))))
+        told = found.literals(f"{package}.{name}")
+        kinds = ("WEIGHTS", "ACTIVATIONS", "GRADIENTS")
+        measured = ", ".join(kind.lower() for kind in kinds if told.get(kind))
+        rows.append((name, measured, str(told["DESCRIPTION"])))
     yield from aligned([("name", "measured", "what it is"), *rows])
 
 

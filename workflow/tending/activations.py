@@ -232,10 +232,14 @@ def _finite(name: str, values: Tensor) -> Array:
     return array
 
 
+def lacks_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says that memory ran out, on a GPU or not."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)
+
+
 def _smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:
     """Half the batch size if `error` is a lack of memory; otherwise the error goes on."""
-    out_of_memory = isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)
-    if not out_of_memory:
+    if not lacks_memory(error):
         raise error
     if batch_size == 1:
         raise OutOfMemoryError(

@@ -20,11 +20,39 @@ def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | 
     losses = []
     for begin in range(0, len(rows), step):
         chunk = slice(begin, begin + step)
-        logits = head(hidden[chunk, :-1]).float()
-        if logit_cap is not None:
-            logits = logit_cap * torch.tanh(logits / logit_cap)
-        loss = nn.functional.cross_entropy(
-            logits.flatten(0, 1), rows[chunk, 1:].flatten(), reduction="none"
-        )
-        losses.append(loss.view(len(logits), -1).double().mean(dim=1))
+        loss = token_losses(head, hidden[chunk, :-1], rows[chunk, 1:], logit_cap)
+        losses.append(loss.double().mean(dim=1))
     return torch.cat(losses)
+
+
+def summed_loss(
+    head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | None
+) -> tuple[float, Tensor]:
+    """Summed loss of all tokens in nats, and its gradient by the hidden states.
+
+    hidden: (sequences, length, width of the head) before each token of targets (sequences,
+    length). The logits of a few sequences at a time are held, and nothing of the head's gradient.
+    """
+    step = max(1, LOGITS_PER_CHUNK // (int(head.weight.shape[0]) * targets.shape[1]))
+    gradients: list[Tensor] = []
+    total = 0.0
+    for begin in range(0, len(targets), step):
+        chunk = slice(begin, begin + step)
+        part = hidden[chunk].detach().requires_grad_()
+        losses = token_losses(head, part, targets[chunk], logit_cap)
+        gradients += torch.autograd.grad(losses.sum(), [part])
+        total += float(losses.detach().double().sum())
+    return total, torch.cat(gradients)
+
+
+def token_losses(head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | None) -> Tensor:
+    """Loss of every token in nats, (sequences, length), float32.
+
+    hidden: (sequences, length, width of the head) before each token of targets (sequences,
+    length). The logits of all are held.
+    """
+    logits = head(hidden).float()
+    if logit_cap is not None:
+        logits = logit_cap * torch.tanh(logits / logit_cap)
+    loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    return loss.view(len(targets), -1)

@@ -43,6 +43,18 @@ class Spectra:
     shape: Shape | None = None
 
 
+@dataclass(frozen=True)
+class Factors:
+    """The products that a component of one layer is: left times right.
+
+    heads: left (heads, m, k) and right (heads, k, n); whole: (m, k) and (k, n); None for what it
+    does not have.
+    """
+
+    whole: tuple[Any, Any] | None = None
+    heads: tuple[Any, Any] | None = None
+
+
 def of_matrix(matrix: Any) -> Spectra:
     """Singular values of one stored matrix, with its shape."""
     m, n = matrix.shape
@@ -118,10 +130,10 @@ def head_spectra(attention: Attention) -> Spectrum:
 
 
 def product_spectra(left: Any, right: Any) -> Spectrum:
-    """Singular values of every head's product, (heads, k), without forming it.
+    """Singular values of every head's product, (heads, min(k, m, n)), without forming it.
 
-    left: (heads, m, k), right: (heads, k, n), k at most m and n. With L = Q_L R_L and
-    R' = Q_R R_R, the product L R has the singular values of R_L R_R', a k x k matrix.
+    left: (heads, m, k), right: (heads, k, n). With L = Q_L R_L and R' = Q_R R_R, the product L R
+    has the singular values of R_L R_R', a k x k matrix if k is at most m and n.
     """
     tall, wide = (np.asarray(side, dtype=np.float64) for side in (left, right))
     r_left: npt.NDArray[np.float64] = np.asarray(np.linalg.qr(tall, mode="r"))
@@ -135,7 +147,7 @@ def circuit_spectrum(attention: Attention) -> Spectrum:
     Where heads share values, the product's rank is below d_model: the values that can differ from
     0 are those of the product of two triangular factors, as for one head.
     """
-    w_output, w_value = _whole_maps(attention)
+    w_output, w_value = whole_maps(attention)
     d_model, rank = w_output.shape
     if rank >= d_model:
         return singular_values(w_output @ w_value)
@@ -144,7 +156,7 @@ def circuit_spectrum(attention: Attention) -> Spectrum:
     return np.pad(singular_values(r_output @ r_value.T), (0, d_model - rank))
 
 
-def _whole_maps(attention: Attention) -> tuple[Spectrum, Spectrum]:
+def whole_maps(attention: Attention) -> tuple[Spectrum, Spectrum]:
     """W_O (d_model, rank) and W_V (rank, d_model) with rank = value heads x d_head.
 
     Outputs of heads that share their values are added, which leaves the product as it is.

@@ -5,13 +5,16 @@ both. Its file declares, as literals that planning reads without importing it:
 
 LABEL, DESCRIPTION: as a reader calls it, and what it is, in a sentence with its shape.
 WEIGHTS, ACTIVATIONS: whether it has singular values, and whether it has activations.
+GRADIENTS = True: the gradient of the loss is taken of its weights, too.
 HEADS: whether it also exists per head. ONE_MATRIX: whether its weights are one matrix as it is
 stored, not a product of several. WHOLE = False: it exists per head only. LAYERS = False: there is
 one of the model, not one per layer. REQUIRES: functions that its family must have beyond those of
 `tending.families.Family`.
 
 With WEIGHTS it defines `spectra(weights, layer)`, the singular values of a layer; with
-ACTIVATIONS `probe(kind, layer)`, where the model is listened at. See `Weighing` and `Probing`.
+ACTIVATIONS `probe(kind, layer)`, where the model is listened at; with GRADIENTS `modules(kind,
+layer)`, which hold its weights, and `matrix(weights, layer)`, its one matrix, or, if it is a
+product, `factors(weights, layer)`. See `Weighing`, `Probing`, `OneMatrix` and `Product`.
 """
 
 from collections.abc import Iterable
@@ -22,7 +25,7 @@ from tending import found
 from tending.families import Family
 
 if TYPE_CHECKING:
-    from tending.spectra import ModelWeights, Spectra
+    from tending.spectra import Factors, ModelWeights, Spectra
 
 PACKAGE = "tending.components"
 DEFAULT = ("attention_ov", "mlp_out")  # what arXiv 2410.11451 measures
@@ -43,6 +46,7 @@ class Component:
     whole: bool = True
     layers: bool = True
     requires: tuple[str, ...] = ()
+    gradients: bool = False
 
     def datasets(self) -> list[str]:
         """Names of its datasets in a file of spectra or activations, the whole layer's first."""
@@ -75,6 +79,27 @@ class Probing(Protocol):
         """Where the activations of `layer` are read; layer is 0 where there is one of the model."""
 
 
+class Trained(Protocol):
+    """What the file of a component with GRADIENTS defines, besides one of the two below."""
+
+    def modules(self, kind: Family, layer: int) -> list[str]:
+        """Modules of the base model that hold its weights."""
+
+
+class OneMatrix(Trained, Protocol):
+    """A component with GRADIENTS and ONE_MATRIX."""
+
+    def matrix(self, weights: "ModelWeights", layer: int) -> Any:
+        """Its matrix, (m, n); of tensors that are a gradient, the matrix's gradient."""
+
+
+class Product(Trained, Protocol):
+    """A component with GRADIENTS that is a product of two matrices."""
+
+    def factors(self, weights: "ModelWeights", layer: int) -> "Factors":
+        """What its products are of, as linear functions of the tensors."""
+
+
 def component(name: str) -> Component:
     """What the component's file declares; ValueError with the known names if there is none."""
     found.require(PACKAGE, name, "component")
@@ -87,6 +112,11 @@ def of_model(names: Iterable[str]) -> list[str]:
     return [name for name in names if not component(name).layers]
 
 
+def with_gradients() -> list[str]:
+    """Names of all components of which gradients are taken."""
+    return [name for name in found.names(PACKAGE) if component(name).gradients]
+
+
 def weighing(name: str) -> Weighing:
     """The file of a component with weights."""
     return cast(Weighing, found.load(PACKAGE, name, "component"))
@@ -97,11 +127,21 @@ def probing(name: str) -> Probing:
     return cast(Probing, found.load(PACKAGE, name, "component"))
 
 
-def inapplicable(part: Component, model_type: str, kind: Family) -> str | None:
-    """Why a family has no such component, with the remedy; None if it has."""
+def trained(name: str) -> Trained:
+    """The file of a component with gradients."""
+    return cast(Trained, found.load(PACKAGE, name, "component"))
+
+
+def inapplicable(
+    part: Component, model_type: str, kind: Family, key: str = "components"
+) -> str | None:
+    """Why a family has no such component, with the remedy; None if it has.
+
+    key: of the config, where it is asked for.
+    """
     if all(hasattr(kind, name) for name in part.requires):
         return None
     return (
         f"{model_type} has no {part.name} ({part.description}); remove {part.name} from "
-        f"`components` or the model from the study"
+        f"`{key}` or the model from the study"
     )

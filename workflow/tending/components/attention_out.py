@@ -1,4 +1,4 @@
-"""What attention writes, weighted by attention. No weights: W_O alone is not a circuit.
+"""What attention writes, weighted by attention. Activations only; W_O is `attention_output`.
 
 Activation: the output of the output projection, bias included, before a norm or the residual that
 may follow.

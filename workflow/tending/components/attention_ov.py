@@ -2,11 +2,19 @@
 
 Activation: sum over heads of W_O^h (W_V^h LN(x) + b_V^h) at the probed position. It is not
 weighted by attention, and is made from the input of the value projection.
+Gradient: the first-order change of the product, G_O W_V + W_O G_V (see docs/definitions.md).
 """
 
 from tending.components import Probe
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, circuit_spectrum, head_spectra
+from tending.spectra import (
+    Factors,
+    ModelWeights,
+    Spectra,
+    circuit_spectrum,
+    head_spectra,
+    whole_maps,
+)
 
 LABEL = "Attention OV"
 DESCRIPTION = "the sum over heads of W_O W_V, d x d; a head's own product has rank d_head"
@@ -14,12 +22,26 @@ WEIGHTS = True
 ACTIVATIONS = True
 HEADS = True
 ONE_MATRIX = False
+GRADIENTS = True
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
     """d values of the sum; d_head of every head."""
     attention = weights.kind.attention(weights.tensors, weights.config, layer)
     return Spectra(whole=circuit_spectrum(attention), heads=head_spectra(attention))
+
+
+def modules(kind: Family, layer: int) -> list[str]:
+    """The projections that hold W_V and W_O."""
+    return [kind.value_module(layer), kind.attention_module(layer)]
+
+
+def factors(weights: ModelWeights, layer: int) -> Factors:
+    """W_O and W_V of every head, and of the layer: outputs of heads that share values are added."""
+    # ASSUME: the circuit is that of the linear maps alone, also where values are clipped or normed
+    # between them; the gradients of W_O and W_V come from the whole model, with all it has.
+    attention = weights.kind.attention(weights.tensors, weights.config, layer)
+    return Factors(whole=whole_maps(attention), heads=(attention.output, attention.value))
 
 
 def probe(kind: Family, layer: int) -> Probe:

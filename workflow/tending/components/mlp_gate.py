@@ -3,7 +3,7 @@
 Activation: its output, bias included, before the nonlinearity.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from tending.components import Probe
 from tending.families import Family, GatedFamily
@@ -15,13 +15,23 @@ WEIGHTS = True
 ACTIVATIONS = True
 HEADS = False
 ONE_MATRIX = True
+GRADIENTS = True
 REQUIRES = ("mlp_gate", "mlp_gate_module")
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
     """min(d, d_mlp) values."""
-    kind = cast(GatedFamily, weights.kind)
-    return of_matrix(kind.mlp_gate(weights.tensors, layer))
+    return of_matrix(matrix(weights, layer))
+
+
+def matrix(weights: ModelWeights, layer: int) -> Any:
+    """The matrix as it is stored, (d_mlp, d)."""
+    return cast(GatedFamily, weights.kind).mlp_gate(weights.tensors, layer)
+
+
+def modules(kind: Family, layer: int) -> list[str]:
+    """The projection itself."""
+    return [cast(GatedFamily, kind).mlp_gate_module(layer)]
 
 
 def probe(kind: Family, layer: int) -> Probe:

@@ -3,6 +3,8 @@
 Activation: its output, bias included, before the nonlinearity or the product with the gate.
 """
 
+from typing import Any
+
 from tending.components import Probe
 from tending.families import Family
 from tending.spectra import ModelWeights, Spectra, of_matrix
@@ -13,11 +15,22 @@ WEIGHTS = True
 ACTIVATIONS = True
 HEADS = False
 ONE_MATRIX = True
+GRADIENTS = True
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
     """min(d, d_mlp) values."""
-    return of_matrix(weights.kind.mlp_in(weights.tensors, layer))
+    return of_matrix(matrix(weights, layer))
+
+
+def matrix(weights: ModelWeights, layer: int) -> Any:
+    """The matrix as a linear layer has it, (d_mlp, d)."""
+    return weights.kind.mlp_in(weights.tensors, layer)
+
+
+def modules(kind: Family, layer: int) -> list[str]:
+    """The projection itself."""
+    return [kind.mlp_in_module(layer)]
 
 
 def probe(kind: Family, layer: int) -> Probe:

@@ -1,0 +1,36 @@
+"""Attention's value matrix W_V, all heads one below the other. Weights only.
+
+A map that several heads share (grouped-query attention) is there once. Where query, key and value
+are one stored matrix, it is the rows of the values.
+"""
+
+from typing import Any
+
+from tending.families import Family
+from tending.spectra import ModelWeights, Spectra, of_matrix
+
+LABEL = "Attention W_V"
+DESCRIPTION = "attention's value matrix W_V, (value heads d_head) x d"
+WEIGHTS = True
+ACTIVATIONS = False
+HEADS = False
+ONE_MATRIX = True
+GRADIENTS = True
+
+
+def spectra(weights: ModelWeights, layer: int) -> Spectra:
+    """min(d, value heads d_head) values."""
+    return of_matrix(matrix(weights, layer))
+
+
+def matrix(weights: ModelWeights, layer: int) -> Any:
+    """W_V, (value heads d_head, d)."""
+    attention = weights.kind.attention(weights.tensors, weights.config, layer)
+    heads, _, d_model = attention.value.shape
+    distinct = attention.value_heads or heads
+    return attention.value[:: heads // distinct].reshape(-1, d_model)
+
+
+def modules(kind: Family, layer: int) -> list[str]:
+    """The projections that hold W_V and W_O, which families read together."""
+    return [kind.value_module(layer), kind.attention_module(layer)]
