@@ -82,6 +82,7 @@ rule all:
         plan.representation_files(),
         plan.trajectory_files(),
         plan.groups.between(),
+        plan.gradients.files(),
     message:
         "Everything is there"
 
@@ -94,6 +95,7 @@ include: "rules/spectra.smk"
 include: "rules/convergence.smk"
 include: "rules/representation.smk"
 include: "rules/trajectory.smk"
+include: "rules/gradients.smk"
 include: "rules/tables.smk"
 include: "rules/association.smk"
 include: "rules/groups.smk"
@@ -114,7 +116,9 @@ onsuccess:
     if plan.remote_models() and not config["keep_checkpoints"]:
         from tending import fetching
 
-        fetching.sweep(plan.study, plan.remote_checkpoints())
+        fetching.sweep(
+            plan.study, plan.remote_checkpoints(), plan.weight_patterns()
+        )
     # A run of single targets may leave the report behind what it shows.
     if plan.report_is_current():
         logger.info(f"The report is in {plan.path(paths.REPORT)}")

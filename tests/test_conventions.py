@@ -89,7 +89,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    extra = (COMPARISON, REPRESENTATION, TRAJECTORY, GROUPS, EFFECTS, "sample_size")
+    extra = (COMPARISON, REPRESENTATION, TRAJECTORY, GROUPS, EFFECTS, "sample_size", "gradients")
     tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 

@@ -576,3 +576,21 @@ def test_a_step_that_left_the_study_leaves_no_weights(
 ) -> None:
     fetching.sweep("s", {("m", 2)})
     assert not Path("results/s/weights").exists()
+
+
+def test_weights_wait_for_gradients_where_the_run_takes_them(
+    here: Hub, record: inspection.Checkpoint
+) -> None:
+    """Studies without gradients do not wait for any."""
+    make(record, "SPECTRA", "ACTIVATIONS")
+    gradients = paths.GRADIENTS.format(study="s", model=record.model, step=record.step)
+    fetching.await_products("s", [gradients])
+    with here.untouched():
+        with fetching.weights(record, "s"):
+            pass
+        assert FOLDER.exists()
+        fetching.sweep("s", {("m", 1)}, [*paths.WEIGHT_PRODUCTS, paths.GRADIENTS])
+        assert FOLDER.exists()
+        with fetching.weights(record, "s"):
+            make(record, "GRADIENTS")
+        assert not FOLDER.exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradient_rows
 import jinja2
 import numpy as np
 import pandas as pd
@@ -33,10 +34,10 @@ PACKAGE = "tending.figures"
 FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
-CATEGORIES |= {"Representations", "Trajectory", "Seeds"}
+CATEGORIES |= {"Representations", "Trajectory", "Seeds", "Gradients"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 TABLES += ("published_comparison", "representation", "trajectory", "groups", "effects")
-TABLES += ("sample_size",)
+TABLES += ("sample_size", "gradients")
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
 
@@ -158,6 +159,9 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
             {m.name: (m.parameters, m.layers) for m in study.models}, study.steps, study.components
         ),
         "sample_size": _table(study, _samples(study)),
+        "gradients": _table(
+            study, gradient_rows.rows(_places(study), study.steps, study.rank_metrics)
+        ),
     }
     rates = {m.name: _rate(m) for m in study.models} if study.trained else {}
     settled = made["stabilisation"]
@@ -808,6 +812,7 @@ CONFIG = {
     "extraction": {"position": "last"},
     "trajectory": ["drift", "subspace_overlap"],
     "subspace": {"directions": 10},
+    "gradients": {"batches": "auto", "window": 2, "sequences": 128, "held_out_batches": 4},
     "models": [
         {"name": "neox-d32", "source": "trained"},
         {"name": "p_", "source": "hub", "repository": "org/p_"},

@@ -17,6 +17,7 @@ from tending.study_files import TABLES
 # So it is with what nobody asked to be measured. Groups come with seeds, effects with three models.
 GROUPED = ("groups", "effects")
 UNASKED = {"published_medians", "representation_by_step", "seeds", "between_seeds", "effects"}
+UNASKED |= {"six_panels", "gradient_norm", "gradient_cosine"}
 UNASKED |= {"score_by_n", *found.names("tending.metrics.trajectory")}
 FIGURES = [name for name in found.names("tending.figures") if name not in UNASKED]
 PATTERNS = {
@@ -138,7 +139,7 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
     others = {COMPARISON, "representation", "trajectory", "checkpoint_map", "layer_map", *GROUPED}
-    assert set(planned.tables_of(figure)) <= {*TABLES, *others, "sample_size"}
+    assert set(planned.tables_of(figure)) <= {*TABLES, *others, "sample_size", "gradients"}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")
 

@@ -12,6 +12,7 @@ from tending import (
     audit,
     extent,
     found,
+    gradient_config,
     pairs,
     published,
     representation_config,
@@ -83,6 +84,7 @@ def check(config: Config) -> None:
     problems = problems or [  # these ask for the steps
         *trajectory_checks.problems(config),
         *seed_groups.problems(config),
+        *gradient_config.problems(config),
     ]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)

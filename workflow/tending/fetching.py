@@ -182,16 +182,21 @@ def _awaited(note: Path, written: int) -> frozenset[str]:
     return frozenset(json.loads(note.read_text("utf-8")))
 
 
-def sweep(study: str, planned: Collection[tuple[str, int]]) -> None:
+def sweep(
+    study: str,
+    planned: Collection[tuple[str, int]],
+    patterns: Collection[str] = paths.WEIGHT_PRODUCTS,
+) -> None:
     """Delete, at the end of a good run, what killed jobs and dropped steps have left behind.
 
-    planned: model and step of every checkpoint of the study. Weights of these from which something
-    is still to be made stay, half-fetched ones too, and whatever another process holds.
+    planned: model and step of every checkpoint of the study; patterns: of what it makes from
+    weights. Weights of these from which something is still to be made stay, half-fetched ones too,
+    and whatever another process holds.
     """
     root = Path(paths.WEIGHTS.format(study=study, model="", step="")).parent
     for folder in sorted(root.glob("*/step*")):
         model, name = folder.parent.name, folder.name.removeprefix("step").split(".")[0]
-        made = (Path(p.format(study=study, model=model, step=name)) for p in paths.WEIGHT_PRODUCTS)
+        made = (Path(p.format(study=study, model=model, step=name)) for p in patterns)
         if (model, int(name)) in planned and not all(product.exists() for product in made):
             continue
         with suppress(Timeout), lock(study, model, int(name)).acquire(blocking=False):
@@ -201,11 +206,11 @@ def sweep(study: str, planned: Collection[tuple[str, int]]) -> None:
 
 
 def products(record: Checkpoint, study: str) -> list[Path]:
-    """The files that are made from a checkpoint's weights."""
-    return [
-        Path(pattern.format(study=study, model=record.model, step=record.step))
-        for pattern in paths.WEIGHT_PRODUCTS
-    ]
+    """The files that are made from a checkpoint's weights, as far as it is known what is asked."""
+    noted = Path(paths.WEIGHTS_AWAITED.format(study=study)).exists()
+    patterns = [*paths.WEIGHT_PRODUCTS, *(paths.ASKED_WEIGHT_PRODUCTS if noted else ())]
+    own = {"study": study, "model": record.model, "step": record.step}
+    return [Path(pattern.format(**own)) for pattern in patterns]
 
 
 def delete(folder: Path) -> None:

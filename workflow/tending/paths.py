@@ -33,9 +33,13 @@ CONVERGENCE = STUDY + "/convergence/{model}/step{step}.h5"
 REPRESENTATION = STUDY + "/representation/{model}/step{step}.h5"
 TRAJECTORY = STUDY + "/trajectory/{model}.h5"
 BETWEEN = STUDY + "/between/{group}/step{step}.h5"
+BATCHES = STUDY + "/batches/{order}/step{step}.h5"
+BATCHES_REVISION = STUDY + "/batches/revision.json"
+GRADIENTS = STUDY + "/gradients/{model}/step{step}.h5"
 SAMPLE_SIZE = STUDY + "/sample_size/{model}.parquet"
 
-WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights
+WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights, always
+ASKED_WEIGHT_PRODUCTS = (GRADIENTS,)  # and what only some studies ask for
 
 TABLE = STUDY + "/tables/{table}"
 TABLE_CSV = TABLE + ".csv"

@@ -72,8 +72,12 @@ class Plan(StudyFiles):
 
     def weight_products(self, graph: Any) -> list[str]:
         """What a run is going to make from weights; graph: Snakemake's, of that run."""
-        made = {f for p in paths.WEIGHT_PRODUCTS for f in self.per_checkpoint(p)}
+        made = {f for p in self.weight_patterns() for f in self.per_checkpoint(p)}
         return [str(f) for job in graph.needrun_jobs() for f in job.output if str(f) in made]
+
+    def weight_patterns(self) -> list[str]:
+        """Patterns of all that the study makes from weights."""
+        return [*paths.WEIGHT_PRODUCTS, *self.gradients.weight_products()]
 
     def remote_checkpoints(self) -> set[tuple[str, int]]:
         """Model and step of every checkpoint that is fetched."""

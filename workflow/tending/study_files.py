@@ -16,6 +16,7 @@ from tending import (
     selection,
     trajectory_checks,
 )
+from tending.gradient_stage import GradientStage
 from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
 
@@ -32,6 +33,7 @@ class StudyFiles:
         self._models = {model["name"]: model for model in config["models"]}
         self._steps = {n: selection.steps(config, m) for n, m in self._models.items()}
         self.groups = SeedGroups(config, self._steps)
+        self.gradients = GradientStage(config, self._steps)
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
@@ -139,7 +141,7 @@ class StudyFiles:
         compared = [published.COMPARISON] if self.published_as() else []
         of_groups = self.groups.tables(len(self._models))
         tables = [*TABLES, *of_groups, *audited, *measured, *sampled, *compared]
-        return [*tables, *self._trajectory_table()]
+        return [*tables, *self._trajectory_table(), *self.gradients.tables()]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -211,8 +213,9 @@ class StudyFiles:
         return [trajectory_checks.TABLE] if tabled else []
 
     def _unasked(self) -> set[str]:
-        """Quantities of trajectories that the study does not ask for; figures have their names."""
-        return set(found.names(study_config.TRAJECTORY)) - set(self.config["trajectory"])
+        """Figures of what the study does not ask for, quantities of trajectories among them."""
+        unasked = set(found.names(study_config.TRAJECTORY)) - set(self.config["trajectory"])
+        return unasked | self.gradients.undrawn()
 
     def published_as(self) -> dict[str, str]:
         """The paper's name of every model that is compared with it."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from tending import atomic
+from tending import atomic, data_order
 from tending.checkpoints.trained import Recipe, schedule
 from tending.corpus import Tokens
 
@@ -82,17 +82,8 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 def batch(tokens: Tokens, recipe: Recipe, step: int) -> Tensor:
     """Rows of update `step`, (batch, sequence_length + 1): each epoch is a seeded permutation."""
-    width = recipe.sequence_length + 1
-    rows = tokens[: tokens.size // width * width].reshape(-1, width)
-    per_epoch = rows.shape[0] // recipe.batch
-    if per_epoch == 0:
-        raise ValueError(
-            f"{rows.shape[0]} training rows of {width} tokens; a batch is {recipe.batch}"
-        )
-    epoch, position = divmod(step, per_epoch)
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(rows.shape[0])
-    chosen = order[position * recipe.batch : (position + 1) * recipe.batch]
-    return torch.from_numpy(rows[chosen].astype(np.int64))
+    order = {"batch": recipe.batch, "sequence_length": recipe.sequence_length, "seed": recipe.seed}
+    return torch.from_numpy(data_order.rows(tokens, step, **order).astype(np.int64))
 
 
 @dataclass

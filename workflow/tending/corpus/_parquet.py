@@ -19,6 +19,9 @@ from tending.corpus import CorpusError
 AT_ONCE = 8  # footers read at the same time
 BUFFER = 4 * 2**20  # bytes of a column read at a time: a step of Pythia's data is about as large
 BATCH = 256  # rows decoded at a time
+SEE_COUNT = "`corpus.sequences` and `held_out_loss.sequences`"
+SEE_RANGE = f"`corpus.rows` or `corpus.batch`, {SEE_COUNT}"
+SEE_STEP = ("`corpus.batch`", SEE_COUNT)
 
 Integers = npt.NDArray[np.int64]
 
@@ -59,8 +62,13 @@ def shards(paths: list[str], opened: Callable[[str], IO[bytes]]) -> Iterator[Sha
             yield from pool.map(shard, paths[start : start + AT_ONCE])
 
 
-def rows_from(found: Iterator[Shard], column: str, start: int, count: int) -> list[Piece]:
-    """Rows start to start + count of the files joined; CorpusError if they have fewer."""
+def rows_from(
+    found: Iterator[Shard], column: str, start: int, count: int, see: str = SEE_RANGE
+) -> list[Piece]:
+    """Rows start to start + count of the files joined; CorpusError if they have fewer.
+
+    see: the keys of the config that the error names.
+    """
     pieces: list[Piece] = []
     first = 0
     for shard in found:
@@ -74,16 +82,21 @@ def rows_from(found: Iterator[Shard], column: str, start: int, count: int) -> li
         if first >= start + count:
             return pieces
     raise CorpusError(
-        f"the split has {first} rows, the study asks for {count} from row {start} on (see "
-        f"`corpus.rows` or `corpus.batch`, `corpus.sequences` and `held_out_loss.sequences`)"
+        f"the split has {first} rows, the study asks for {count} from row {start} on (see {see})"
     )
 
 
 def rows_of_step(
-    found: Iterator[Shard], column: str, steps: str, step: int, count: int
+    found: Iterator[Shard],
+    column: str,
+    steps: str,
+    step: int,
+    count: int,
+    see: tuple[str, str] = SEE_STEP,
 ) -> list[Piece]:
     """The first `count` rows whose column `steps` is `step`.
 
+    see: the keys of the config that an error names, of the step and of the number of rows.
     Raises CorpusError if there are fewer, naming the nearest steps if there is none.
     """
     pieces: list[Piece] = []
@@ -103,12 +116,42 @@ def rows_of_step(
         nearest = sorted(sorted(known, key=lambda s: (abs(s - step), s))[:4])
         raise CorpusError(
             f"no row has {steps} {step}; the dataset goes from {min(known, default=None)} to "
-            f"{max(known, default=None)}, among the nearest are {nearest} (see `corpus.batch`)"
+            f"{max(known, default=None)}, among the nearest are {nearest} (see {see[0]})"
         )
     raise CorpusError(
-        f"{steps} {step} has {count - missing} rows, the study asks for {count} (see "
-        f"`corpus.sequences` and `held_out_loss.sequences`)"
+        f"{steps} {step} has {count - missing} rows, the study asks for {count} (see {see[1]})"
     )
+
+
+def first_with_step(
+    paths: list[str], opened: Callable[[str], IO[bytes]], steps: str, step: int
+) -> int:
+    """Index of the first file that can hold `step`, where rows ascend in the column `steps`.
+
+    Halves the files by what their footers say. 0 where these say nothing, or no file goes so far.
+    """
+    low, high = 0, len(paths)
+    while low < high:
+        middle = (low + high) // 2
+        last = _last_step(next(shards(paths[middle : middle + 1], opened)), steps)
+        if last is None:
+            return 0
+        low, high = (middle + 1, high) if last < step else (low, middle)
+    return low if low < len(paths) else 0
+
+
+def _last_step(shard: Shard, steps: str) -> int | None:
+    """The largest step in a file, as its footer says; None if it does not."""
+    _check_steps(shard, steps)
+    metadata = shard.file.metadata
+    largest = []
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = (group.column(i) for i in range(group.num_columns))
+        statistics = next(c.statistics for c in columns if c.path_in_schema == steps)
+        if statistics is None or not statistics.has_min_max:
+            return None
+        largest.append(int(statistics.max))
+    return max(largest, default=None)
 
 
 def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Integers, set[int]]:

@@ -6,10 +6,10 @@ Parquet files only footers and the wanted rows are read, by range requests.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tending import atomic, hub, paths
 from tending.corpus import CorpusError, Probe, Wanted, tokens
@@ -25,6 +25,8 @@ TOKENIZER = False
 ROWS_PER_STEP = 1024  # sequences in a batch of Pythia's training
 REVISION = "main"
 SPLIT = "train"
+
+Opener = Callable[[str], IO[bytes]]
 
 logger = logging.getLogger("tending")
 
@@ -78,11 +80,20 @@ def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
 def opened(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, "Iterator[Shard]"]:
     """The pin of the dataset, and the Parquet files of its config and split at that commit.
 
-    Raises CorpusError if the pin is of another dataset, its commit is gone, or there is no such
-    split; HubError if the hub cannot be read.
+    Raises as `located` does.
     """
     from tending.corpus import _parquet
 
+    pin, found, opener = located(pinned, keys)
+    return pin, _parquet.shards(found, opener)
+
+
+def located(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, list[str], Opener]:
+    """The pin of the dataset, the paths of its Parquet files, and what opens one of them.
+
+    Raises CorpusError if the pin is of another dataset, its commit is gone, or there is no such
+    split; HubError if the hub cannot be read.
+    """
     pin = read_pin(pinned)
     if (pin.dataset, pin.revision) != (keys["dataset"], keys.get("revision", REVISION)):
         raise CorpusError(
@@ -93,9 +104,7 @@ def opened(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, "Iterator[Shard]
     system, root = _file_system(), f"datasets/{pin.dataset}@{pin.commit}"
     found = _files(system, root, pin, keys)
     logger.info("%s at %s: %d files in the split", pin.dataset, pin.commit, len(found))
-    return pin, _parquet.shards(
-        found, lambda path: system.open(f"{root}/{path}", cache_type="none")
-    )
+    return pin, found, lambda path: system.open(f"{root}/{path}", cache_type="none")
 
 
 def parse_rows(text: str) -> tuple[int, int | None]:

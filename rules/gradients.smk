@@ -1,0 +1,97 @@
+# Batches of training data are files of their own: models of the same data order share them, and
+# reading them from the hub is no work for a GPU.
+rule batches_revision:
+    output:
+        # As `corpus_revision`: what is pinned stays pinned.
+        pin=update(paths.BATCHES_REVISION),
+    log:
+        paths.log(paths.BATCHES_REVISION),
+    benchmark:
+        paths.benchmark(paths.BATCHES_REVISION)
+    localrule: True
+    conda:
+        "../envs/tending.yaml"
+    params:
+        wanted=plan.gradients.revision,
+    message:
+        "Pinning the revision of the training data"
+    script:
+        "../workflow/scripts/batches_revision.py"
+
+
+rule gradient_batches:
+    input:
+        source=plan.gradients.source,
+    output:
+        batches=paths.BATCHES,
+    log:
+        paths.log(paths.BATCHES),
+    benchmark:
+        paths.benchmark(paths.BATCHES)
+    wildcard_constraints:
+        order=plan.any_of(plan.gradients.orders()),
+    conda:
+        "../envs/tending.yaml"
+    params:
+        asked=plan.gradients.request,
+        context=plan.context,
+        version=module_version("tending.gradient_batches"),
+    message:
+        "Batches of {wildcards.order} around step {wildcards.step}"
+    script:
+        "../workflow/scripts/gradient_batches.py"
+
+
+rule gradients:
+    input:
+        checkpoint=paths.CHECKPOINT,
+        batches=plan.gradients.batches,
+    output:
+        gradients=paths.GRADIENTS,
+    log:
+        paths.log(paths.GRADIENTS),
+    benchmark:
+        paths.benchmark(paths.GRADIENTS)
+    priority: 5
+    conda:
+        "../envs/tending.yaml"
+    resources:
+        gpu=plan.gpus(),
+    params:
+        parts=plan.gradients.parts,
+        components=plan.gradients.components,
+        device=lookup(within=config, dpath="extraction/device"),
+        dtype=lookup(within=config, dpath="extraction/dtype"),
+        version=module_version("tending.gradients"),
+    message:
+        "Gradients of {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/gradients.py"
+
+
+rule gradients_table:
+    input:
+        gradients=plan.gradients.files(),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="gradients"),
+            caption="../workflow/report/table_gradients.rst",
+            category="Tables",
+            labels={"table": "gradients"},
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="gradients"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="gradients"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="gradients")
+    conda:
+        "../envs/tending.yaml"
+    params:
+        metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
+        restricted=plan.restricted("spectrum"),
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.gradient_table", script="gradients_table"),
+    message:
+        "Table of gradients"
+    script:
+        "../workflow/scripts/gradients_table.py"

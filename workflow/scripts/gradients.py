@@ -1,0 +1,60 @@
+"""Measure the gradients of one checkpoint."""
+
+import logging
+from pathlib import Path
+
+from tending import fetching, gradient_batches, gradient_file, gradients, inspection, models, store
+from tending.job import progress, running
+
+
+def main(
+    record: Path,
+    batches: Path,
+    parts: list[int],
+    device: str,
+    dtype: str,
+    settings: gradients.Settings,
+    study: str,
+    keep: bool,
+    output: Path,
+) -> None:
+    """parts: how the study's tokens are divided, where `batches` is their file."""
+    checkpoint, taken = inspection.read(record), gradient_batches.read(batches, parts)
+    names, chosen = [name for name, _ in taken.batches], models.choose_device(device)
+    logging.info("%s in %s on %s: %s", checkpoint.folder, dtype, chosen, ", ".join(names))
+    attributes = {
+        **store.checkpoint_attributes(study, checkpoint),
+        "corpus_sha256": taken.sha256,
+        "tokens_shape": (len(names), *taken.batches[0][1].shape),
+        "training_batches": taken.of_training,
+        "dtype": dtype,
+        "device": chosen.type,
+        "gradients_version": gradients.VERSION,
+    }
+    sequences = sum(len(tokens) for _, tokens in taken.batches)
+    with fetching.weights(checkpoint, study, keep):
+        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        with progress(sequences, "sequences") as advance:
+            measured = gradients.of_batches(
+                model, taken.batches, settings, advance, logging.warning
+            )
+            gradient_file.write(output, names, measured, attributes)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            Path(snakemake.input.checkpoint),
+            Path(snakemake.input.batches),
+            list(snakemake.params.parts),
+            snakemake.params.device,
+            snakemake.params.dtype,
+            gradients.Settings(
+                tuple(snakemake.params.components),
+                snakemake.config["gradients"]["micro_batch"],  # not of the numbers
+                snakemake.config["gradients"]["checkpointing"],
+            ),
+            snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
+            Path(snakemake.output.gradients),
+        )

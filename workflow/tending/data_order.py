@@ -1,0 +1,26 @@
+"""In which order a model of the embedded suite sees its training data; no torch."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tending.corpus import Tokens
+
+
+def rows(
+    tokens: Tokens, step: int, *, batch: int, sequence_length: int, seed: int
+) -> npt.NDArray[Any]:
+    """Rows of update `step`, (batch, sequence_length + 1): each epoch is a seeded permutation.
+
+    tokens: the training stream. batch, sequence_length, seed: of the recipe. Update t, counted
+    from 0, leads from checkpoint t to checkpoint t + 1. ValueError if the stream is too short.
+    """
+    width = sequence_length + 1
+    cut = tokens[: tokens.size // width * width].reshape(-1, width)
+    per_epoch = cut.shape[0] // batch
+    if per_epoch == 0:
+        raise ValueError(f"{cut.shape[0]} training rows of {width} tokens; a batch is {batch}")
+    epoch, position = divmod(step, per_epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(cut.shape[0])
+    return np.asarray(cut[order[position * batch : (position + 1) * batch]])
