@@ -32,7 +32,8 @@ def main(tables: Path) -> None:
     columns = ["component", "threshold", *(f"learning rate {arm}" for arm in ARMS)]
     print(table(columns, _arms(settled)))
     columns = ["group", "component", *(f"settled >= {t}" for t in THRESHOLDS)]
-    print(table([*columns, "between seeds, last step", "held-out loss"], _groups(groups)))
+    columns += ["between seeds, last step", "95 % quantile of its null", "held-out loss"]
+    print(table(columns, _groups(groups)))
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -76,14 +77,16 @@ def _groups(table: pd.DataFrame) -> list[list[str]]:
     whole = table[table["layer"].isna() & (table["definition"] == "correct")]
     last = whole[whole["step"].isna() | (whole["step"] == whole["step"].max())]
     rows = []
-    for group in table["model"].unique():
+    pairs = table["model"].str.contains(" / ")
+    for group in table.loc[~pairs, "model"].unique():
         own = last[last["model"] == group]
         loss = number(own.set_index("quantity"), "held_out_loss", ".3f")
         for component in own["component"].dropna().unique():
             named = own[own["component"] == component].set_index("quantity")
             names = [f"{METRIC}_stabilisation_fraction_{t}" for t in THRESHOLDS]
             cells = [number(named, n, ".3f") for n in (*names, f"{METRIC}_between_seeds")]
-            rows.append([f"`{group}`", f"`{component}`", *cells, loss])
+            null = named.loc[f"{METRIC}_between_seeds_null", "high"]
+            rows.append([f"`{group}`", f"`{component}`", *cells, format(float(null), ".3f"), loss])
     return rows
 
 

@@ -50,7 +50,9 @@ rule groups_table:
         ranks=config["spectrum"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.group_tables", script="groups_table"),
+        code=code_hash(
+            "tending.group_tables", "tending.between_tables", script="groups_table"
+        ),
     message:
         "Table of groups of seeds"
     script:

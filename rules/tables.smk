@@ -84,7 +84,9 @@ rule stabilisation_table:
         early=lookup(within=config, dpath="stabilisation/early"),
         restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.resampled", script="stabilisation_table"),
+        code=code_hash(
+            "tending.resampled", "tending.early_scores", script="stabilisation_table"
+        ),
     message:
         "Table of stabilisation"
     script:

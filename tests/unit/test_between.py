@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tending import between, found, group_tables, store, tables
+from tending import between, found, store, tables, uncertainty
+from tending.between_tables import between_blocks
 from tending.config import SIMILARITY
 from tending.metrics.similarity import Similarity
 
@@ -66,8 +67,8 @@ def test_identical_activations_score_1_in_whole_layers() -> None:
     scores = between.between(seeds, {"cka": CKA}, refuse)
     assert set(scores["cka"]) == {"mlp_out", "attention_ov", "attention_ov__published"}
     for values in scores["cka"].values():
-        assert values.shape == (3, LAYERS)
-        np.testing.assert_allclose(values, 1, rtol=1e-12)
+        assert values.value.shape == (3, LAYERS)
+        np.testing.assert_allclose(values.value, 1, rtol=1e-12)
 
 
 def test_rotated_activations_score_1() -> None:
@@ -75,8 +76,8 @@ def test_rotated_activations_score_1() -> None:
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(WIDTH, WIDTH)))[0]
     turned["mlp_out"] = turned["mlp_out"] @ rotation
     scores = between.between([Seed("a", activations(0)), Seed("b", turned)], {"cka": CKA}, refuse)
-    np.testing.assert_allclose(scores["cka"]["mlp_out"], 1, rtol=1e-6)  # float32 products
-    assert (scores["cka"]["attention_ov"] > 1 - 1e-12).all()
+    np.testing.assert_allclose(scores["cka"]["mlp_out"].value, 1, rtol=1e-6)  # float32 products
+    assert (scores["cka"]["attention_ov"].value > 1 - 1e-12).all()
 
 
 def test_every_pair_is_scored_in_order() -> None:
@@ -86,7 +87,7 @@ def test_every_pair_is_scored_in_order() -> None:
     for pair, (i, j) in enumerate(combinations(range(4), 2)):
         for layer in range(LAYERS):
             expected = CKA.compare(made[i]["mlp_out"][layer], made[j]["mlp_out"][layer])
-            assert scores[pair, layer] == expected
+            assert scores.value[pair, layer] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_metric_whose_sides_differ_is_the_mean_of_both_orders() -> None:
@@ -96,7 +97,7 @@ def test_a_metric_whose_sides_differ_is_the_mean_of_both_orders() -> None:
     one, other = activations(1), activations(2)
     scores = between.between([Seed("a", one), Seed("b", other)], {"first": first}, refuse)
     both = (one["mlp_out"][:, 0, 0] + other["mlp_out"][:, 0, 0].astype(np.float64)) / 2
-    np.testing.assert_allclose(scores["first"]["mlp_out"][0], both, rtol=1e-6)
+    np.testing.assert_allclose(scores["first"]["mlp_out"].value[0], both, rtol=1e-6)
 
 
 def test_an_undefined_score_is_empty_and_said() -> None:
@@ -105,7 +106,8 @@ def test_an_undefined_score_is_empty_and_said() -> None:
     said: list[str] = []
     seeds = [Seed("a", activations(0)), Seed("b", constant)]
     scores = between.between(seeds, {"cka": CKA}, said.append)
-    assert np.isnan(scores["cka"]["mlp_out"][0, 1]) and not np.isnan(scores["cka"]["mlp_out"][0, 0])
+    for number in vars(scores["cka"]["mlp_out"]).values():
+        assert np.isnan(number[0, 1]).all() and not np.isnan(number[0, 0]).any()
     assert len(said) == 1 and "mlp_out (1,) of seeds 0 and 1" in said[0]
 
 
@@ -137,7 +139,9 @@ def test_a_file_holds_what_was_written_and_keeps_what_has_not_changed(tmp_path: 
     between.write(path, scores, codes, attributes)
     read, told = between.read(path)
     for metric, component in [(m, c) for m in scores for c in scores[m]]:
-        np.testing.assert_array_equal(read[metric][component], scores[metric][component])
+        for name, number in vars(scores[metric][component]).items():
+            expected = number.astype(np.float32) if name == "draws" else number
+            np.testing.assert_array_equal(getattr(read[metric][component], name), expected)
     assert told["group"] == "g" and told["members"] == '["a", "b", "c"]' and told["rows"] == ROWS
     assert set(between.kept(path, attributes, {"cka": "1", "half": "3", "new": "4"})) == {"cka"}
     assert between.kept(path, between.attributes(seeds, "g", "other"), codes) == {}
@@ -159,16 +163,18 @@ def test_an_activation_of_the_whole_model_is_scored_once_and_has_one_row(tmp_pat
     for _ in range(2):  # the second time what is in the file is kept
         main("g", [tmp_path / f"{i}.h5" for i in range(3)], {"cka": "1"}, "code", path)
     scores, attributes = between.read(path)
-    assert scores["cka"]["mlp_out"].shape == (3, LAYERS)
+    assert scores["cka"]["mlp_out"].value.shape == (3, LAYERS)
     pairs = combinations([own["embedding"] for own in made], 2)
-    np.testing.assert_array_equal(scores["cka"]["embedding"], [CKA.compare(*p) for p in pairs])
+    embedded = scores["cka"]["embedding"]
+    np.testing.assert_allclose(embedded.value, [CKA.compare(*p) for p in pairs], rtol=1e-12)
     assert attributes["rows"] == ROWS
 
-    table = tables.table(group_tables.between_blocks(scores, attributes, 3, ["cka"], 16))
-    embedding = table[table["component"] == "embedding"]
+    table = tables.table(between_blocks(scores, attributes, ["0", "1", "2"], ["cka"], 16))
+    means = table[table["quantity"] == "cka_between_seeds"]
+    embedding = means[means["component"] == "embedding"]
     assert len(embedding) == 1 and embedding["layer"].isna().all()
-    assert embedding["value"].item() == pytest.approx(scores["cka"]["embedding"].mean())
-    assert len(table[table["component"] == "mlp_out"]) == LAYERS + 1
+    assert embedding["value"].item() == pytest.approx(embedded.value.mean())
+    assert len(means[means["component"] == "mlp_out"]) == LAYERS + 1
 
 
 def test_a_restricted_metric_has_no_rows_of_other_components(tmp_path: Path) -> None:
@@ -186,3 +192,52 @@ def test_a_restricted_metric_has_no_rows_of_other_components(tmp_path: Path) -> 
         main([pairs], [empty] * 4, {}, ["cka"], [], [], {"0": 16}, *to, only)
         found = set(tables.read(to[1])["component"])
         assert found == ({"mlp_out"} if only else {"attention_ov", "mlp_out"})
+
+
+@pytest.mark.parametrize("name", ["cka", "cka_debiased", "procrustes", "rsa_pearson"])
+@pytest.mark.parametrize("each", [1, 2])
+def test_a_pair_has_what_the_estimate_of_its_activations_has(name: str, each: int) -> None:
+    """All numbers of tending.uncertainty, also with several rows per sequence."""
+    metric = found.load(SIMILARITY, name, "similarity metric").METRIC
+    made = [activations(seed) for seed in range(3)]
+    seeds = [Seed(str(i), own) for i, own in enumerate(made)]
+    scores = between.between(seeds, {name: metric}, refuse, each)[name]["mlp_out"]
+    sides = made[0]["mlp_out"][1], made[2]["mlp_out"][1]
+    expected = vars(uncertainty.estimate(metric, *sides, each))
+    expected["standard_error"] = expected.pop("error")
+    for number, value in vars(scores).items():
+        np.testing.assert_allclose(value[1, 1], expected[number], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cka", "cka_debiased"])
+def test_the_null_is_that_of_explicit_permutations(name: str) -> None:
+    metric = found.load(SIMILARITY, name, "similarity metric").METRIC
+    one, other = activations(1)["mlp_out"][0], activations(2)["mlp_out"][0]
+    sides = [Seed(n, {"mlp_out": x[None]}) for n, x in (("a", one), ("b", other))]
+    scores = between.between(sides, {name: metric}, refuse)[name]["mlp_out"]
+    random = np.random.default_rng(0)
+    permuted = [metric.compare(one, other[random.permutation(ROWS)]) for _ in range(4000)]
+    error = np.std(permuted) / 4000**0.5
+    assert scores.null_mean.item() == pytest.approx(np.mean(permuted), abs=4 * error)
+    assert 0.03 < np.mean(np.array(permuted) > scores.null_high.item()) < 0.07
+
+
+def test_both_orders_of_a_metric_whose_sides_differ_have_the_error_of_their_mean() -> None:
+    """Deviations by leaving out each sequence, and permutations of the mean of both orders."""
+    metric = found.load(SIMILARITY, "linear_regression", "similarity metric").METRIC
+    one, other = activations(1)["mlp_out"][0], activations(2)["mlp_out"][0]
+    sides = [Seed(n, {"mlp_out": x[None]}) for n, x in (("a", one), ("b", other))]
+    scores = between.between(sides, {"r": metric}, refuse)["r"]["mlp_out"]
+
+    def score(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> float:
+        return (metric.compare(x, y) + metric.compare(y, x)) / 2
+
+    assert scores.value.item() == pytest.approx(score(one, other), rel=1e-6)
+    rows = np.arange(ROWS)
+    without = np.array([score(one[rows != i], other[rows != i]) for i in rows])
+    variance = (ROWS - 1) / ROWS * ((without - without.mean()) ** 2).sum()
+    assert scores.standard_error.item() == pytest.approx(variance**0.5, rel=1e-5)
+    random = np.random.default_rng(0)
+    permuted = [score(one, other[random.permutation(ROWS)]) for _ in range(400)]
+    assert abs(scores.null_mean.item() - np.mean(permuted)) < 4 * np.std(permuted) / 39**0.5
+    assert np.mean(permuted) < scores.null_high.item() < max(permuted) + 0.05

@@ -24,10 +24,12 @@ from matplotlib.text import Text
 
 from tending import effects, found, group_tables, summary, tables
 from tending.association_table import Asked, association
+from tending.between_tables import between_blocks
 from tending.config import SPECTRUM
+from tending.estimates import Estimates
 from tending.figures import Options, _select, _style
 from tending.resampled import interval_quantity
-from tending.score_rows import error_quantity, null_quantity
+from tending.score_rows import error_quantity, heads_null_quantity, null_quantity
 from tending.tables import fraction_quantity
 
 PACKAGE = "tending.figures"
@@ -188,13 +190,23 @@ def _groups(
     for group, step in itertools.product([g for g in members if len(members[g]) > 1], study.steps):
         seeds = len(members[group])
         shape = seeds * (seeds - 1) // 2, own[group].layers
-        scores = {
-            m: {c: random.uniform(0.2, 0.6, shape) for c in study.components} for m in study.metrics
-        }
+        scores = {m: {c: _pairs(random, m, shape) for c in study.components} for m in study.metrics}
         place = {"study": "s", "group": group, "step": step, "parameters": own[group].parameters}
         last = study.steps[-1]
-        blocks += group_tables.between_blocks(scores, place, seeds, study.metrics, last)
+        place |= {"rows": 512}
+        blocks += between_blocks(scores, place, members[group], study.metrics, last)
     return tables.table(blocks)
+
+
+def _pairs(random: np.random.Generator, metric: str, shape: tuple[int, int]) -> Estimates:
+    """Scores of pairs of seeds; the null of biased ones is not that within runs."""
+    made = Estimates.undefined(shape, 8)
+    made.value[...] = random.uniform(0.2, 0.6, shape)
+    made.draws[...] = made.value[..., None] + random.normal(0, 0.02, (*shape, 8))
+    made.standard_error[...], made.low[...] = 0.02, made.value - 0.04
+    made.high[...], made.null_mean[...] = made.value + 0.04, 0.3 if metric == "cka" else 0
+    made.null_high[...] = made.null_mean + 0.01
+    return made
 
 
 def _settling(study: Study, convergence: pd.DataFrame) -> pd.DataFrame:
@@ -258,6 +270,10 @@ def _scores(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
                 value = min(value, 1.0) - (not study.reference) / 2
                 ends = {"low": value - 0.03 * (1 - value), "high": value + 0.03 * (1 - value)}
                 rows.append({**row, "quantity": metric, "value": value, **ends})
+                if head == 0:
+                    ends = {"value": floor, "high": floor + 0.04}
+                    quantity = heads_null_quantity(metric)
+                    rows.append({**row, "head": None, "quantity": quantity, **ends})
                 if head is None:
                     null = floor * np.log10(model.parameters) / 6
                     ends = {"value": null, "high": null + 0.02}
@@ -679,7 +695,7 @@ def test_seeds_are_thin_lines_around_the_mean_of_their_group() -> None:
     np.testing.assert_allclose(thin[3:], medians)
     (mean,) = [x for x in ax.get_lines() if x.get_label() == "d64"]
     np.testing.assert_allclose(mean.get_ydata(), medians.mean(axis=0))
-    assert len(ax.collections) == 2  # one band per group
+    assert len(ax.collections) == 3  # one band per group, and the null
 
 
 def test_seeds_are_compared_with_each_other_beside_themselves() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tending import group_tables, pooling, tables
+from tending import group_tables, tables
 
 SEEDS = ["a0", "a1", "a2", "a3"]
 MEMBERS = {"a": SEEDS, "b": ["b0"]}
@@ -168,31 +168,3 @@ def test_definitions_are_pooled_apart(made: dict[str, pd.DataFrame]) -> None:
         assert one(table, definition="published", **at)["value"] == 0.25
         expected = one(pooled(made), **at)
         assert one(table, definition="correct", **at)["value"] == expected["value"]
-
-
-def test_similarities_between_seeds_count_their_pairs() -> None:
-    random = np.random.default_rng(8)
-    values = random.uniform(size=(6, LAYERS))
-    attributes = {"study": "s", "group": "a", "parameters": 100, "step": 8}
-    scores = {"cka": {"mlp_out": values, "attention_ov__published": values - 1}}
-    blocks = group_tables.between_blocks(scores, attributes, 4, ["cka"], training_steps=16)
-    table = tables.table(blocks)
-    assert set(table["quantity"]) == {"cka_between_seeds"} and (table["n"] == 6).all()
-    assert (table["progress"] == 0.5).all() and len(table) == 2 * (LAYERS + 1)
-    row = one(table, component="mlp_out", layer=1)
-    assert row["value"] == pytest.approx(values[:, 1].mean())
-    assert row["low"] < row["value"] < row["high"]
-    whole = one(table, component="mlp_out", layer=None)
-    assert whole["value"] == pytest.approx(np.median(values, axis=1).mean())
-    assert one(table, component="attention_ov", layer=1, definition="published")["value"] < 0
-
-
-def test_what_a_model_has_one_of_has_one_row_between_seeds() -> None:
-    values = np.random.default_rng(8).uniform(size=6)
-    attributes = {"study": "s", "group": "a", "parameters": 100, "step": 8}
-    scores = {"cka": {"embedding": values}}
-    blocks = group_tables.between_blocks(scores, attributes, 4, ["cka"], training_steps=16)
-    (row,) = tables.table(blocks).to_dict("records")
-    assert row["component"] == "embedding" and pd.isna(row["layer"]) and row["n"] == 6
-    expected = pooling.mean_over_pairs(values, 4)
-    assert [row[end] for end in expected._fields] == pytest.approx([float(e) for e in expected])

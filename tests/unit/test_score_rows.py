@@ -36,11 +36,25 @@ def test_a_layer_has_its_score_its_error_and_its_null() -> None:
 
 def test_a_head_has_its_score_and_interval() -> None:
     found = rows("attention_ov_heads", 2, 3)
-    assert set(found) == {"cka"}
+    assert set(found) == {"cka", "cka_heads_null"}
     table = found["cka"]
     assert list(zip(table["layer"], table["head"], strict=True)) == list(np.ndindex(2, 3))
     np.testing.assert_array_equal(table["low"] - table["value"], 200)
     np.testing.assert_array_equal(table["high"] - table["value"], 300)
+
+
+def test_the_nulls_of_a_layers_heads_are_one_row_from_the_lowest_to_the_highest() -> None:
+    table = rows("attention_ov_heads__published", 2, 3)["cka_heads_null"]
+    assert table["layer"].tolist() == [0, 1] and table["head"].isna().all()
+    assert set(table["component"]) == {"attention_ov"} and set(table["definition"]) == {"published"}
+    assert table[["value", "high"]].to_numpy(float).tolist() == [[400, 502], [403, 505]]
+    assert table["low"].isna().all()
+    lacking = estimates(2, 3)
+    lacking.null_mean[0, 0], lacking.null_high[0], lacking.null_mean[1] = np.nan, np.nan, np.nan
+    block = tables.table(score_blocks(PLACE, "attention_ov_heads", "cka", lacking, 128))
+    kept = block[block["quantity"] == "cka_heads_null"]
+    assert kept["value"].fillna(-1).tolist() == [401, -1]
+    assert kept["high"].fillna(-1).tolist() == [-1, 505]
 
 
 def test_what_is_not_defined_is_empty() -> None:

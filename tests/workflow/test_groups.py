@@ -39,9 +39,12 @@ def test_seeds_cost_what_compares_them(copied: Copied) -> None:
     after = contents(workplace.results / "activations")
     assert {name: after[name] for name in before} == before
     table = tables.read(workplace.results / "tables/groups.parquet")
-    assert set(table["model"]) == {"g"}
+    assert set(table["model"]) == {"g", "a / a1"}
     between = table[table["quantity"] == "cka_between_seeds"]
     assert (between["n"] == 1).all() and between["value"].between(0, 1).all()
+    pair = table[(table["quantity"] == "cka_between_pair") & table["layer"].notna()]
+    assert (pair["n"] == 24).all() and (pair["low"] <= pair["value"]).all()
+    assert pair["value"].tolist() == between.loc[between["layer"].notna(), "value"].tolist()
 
     # Making the other model's steps more leaves what compares seeds alone.
     changed = models(2)

@@ -18,7 +18,8 @@ def main(group: str, paths: list[Path], metrics: dict[str, str], code: str, scor
         missing = [name for name in metrics if name not in kept]
         logging.info("kept: %s; computing: %s", ", ".join(kept) or "-", ", ".join(missing) or "-")
         loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in missing}
-        fresh = between.between(seeds, loaded, logging.warning)
+        each = attributes["rows"] // int(attributes["sequences"])
+        fresh = between.between(seeds, loaded, logging.warning, rows_per_sequence=each)
     values = {name: kept[name] if name in kept else fresh[name] for name in metrics}
     between.write(scores, values, metrics, attributes)
 

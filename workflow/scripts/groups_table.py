@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from tending import between, group_tables, restricted, tables
+from tending.between_tables import between_blocks
 from tending.job import progress, running
 
 
@@ -33,7 +34,7 @@ def main(
             }
             models = json.loads(attributes["members"])
             length = training_steps[models[0]]
-            blocks += group_tables.between_blocks(scores, attributes, len(models), metrics, length)
+            blocks += between_blocks(scores, attributes, models, metrics, length)
             advance()
     tables.write(tables.table(blocks), csv, parquet)
 

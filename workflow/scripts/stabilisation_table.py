@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tending import restricted, store, tables
+from tending.early_scores import EarlyScores
 from tending.job import progress, running
 from tending.resampled import Resamples
 
@@ -26,12 +27,16 @@ def main(
     table = tables.read(convergence)
     settled = tables.stabilisation(table, metrics, thresholds, early, training_steps)
     resamples = Resamples(metrics, thresholds, only)
+    early_scores = EarlyScores(metrics, early, training_steps, only)
     with progress(len(scores), "files") as advance:
         for path in scores:
-            resamples.add(store.read_scores(path))
+            read = store.read_scores(path)
+            resamples.add(read)
+            early_scores.add(read)
             advance()
-    intervals = tables.table(resamples.blocks(early, training_steps))
-    tables.write(pd.concat([settled, intervals], ignore_index=True), csv, parquet)
+    resampled = [*resamples.blocks(early, training_steps), *early_scores.blocks()]
+    table = pd.concat([settled, tables.table(resampled)], ignore_index=True)
+    tables.write(table, csv, parquet)
 
 
 if __name__ == "__main__":

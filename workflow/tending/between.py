@@ -1,22 +1,25 @@
 """Similarity of different seeds' activations at one step, for every pair and whole layer.
 
-Heads are left out: head h of one seed has nothing to do with head h of another.
+Every score has its standard error, interval, resamples and null over sequences, as a score against
+the reference step has. Heads are left out: head h of one seed has nothing to do with head h of
+another.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from tending import store
-from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
-from tending.pooling import Array as Scores
+from tending import store, uncertainty
+from tending.estimates import Estimates
+from tending.metrics.similarity import Array, Influence, Similarity, UndefinedSimilarityError
 
 Warn = Callable[[str], None]
-ByMetric = dict[str, dict[str, Scores]]  # metric -> component -> (pairs, layers), or (pairs,)
+ByMetric = dict[str, dict[str, Estimates]]  # metric -> component -> of (pairs, layers), or (pairs,)
 
 _ALIKE = ("study", "step", "corpus_sha256", "position", "sequences", "dtype", "parameters")
 _IDENTITY = ("model", "weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
@@ -59,37 +62,65 @@ def check(sources: Sequence[Source]) -> None:
                 )
 
 
-def between(sources: Sequence[Source], metrics: Mapping[str, Similarity], warn: Warn) -> ByMetric:
-    """Scores of all pairs of seeds, as itertools.combinations orders them.
+def between(
+    sources: Sequence[Source],
+    metrics: Mapping[str, Similarity],
+    warn: Warn,
+    rows_per_sequence: int = 1,
+) -> ByMetric:
+    """Scores of all pairs of seeds with their errors, as itertools.combinations orders them.
 
-    metric -> component -> (pairs, layers), or (pairs,) for what the model has one of. A metric
-    whose sides differ is the mean of both orders. A score that is not defined is NaN, and
-    warn(text) names it. Raises ValueError if the activations were not extracted alike.
+    metric -> component -> of (pairs, layers), or (pairs,) for what the model has one of. A metric
+    whose sides differ is the mean of both orders. rows_per_sequence: neighbouring rows of one
+    sequence, which are not independent. A score that is not defined is NaN, and warn(text) names
+    it. Raises ValueError if the activations were not extracted alike.
     """
     check(sources)
     pairs = list(combinations(range(len(sources)), 2))
     scores: ByMetric = {name: {} for name in metrics}
+    taken = {name: both_orders(metric) for name, metric in metrics.items()}
     for component in components(sources[0]):
         outer = sources[0].shapes[component][:-2]
         for name in metrics:
-            scores[name][component] = np.full((len(pairs), *outer), np.nan)
+            scores[name][component] = Estimates.undefined((len(pairs), *outer), uncertainty.DRAWS)
         for index in np.ndindex(*outer):
             read = [source.matrix(component, index) for source in sources]
             for pair, (i, j) in enumerate(pairs):
-                for name, metric in metrics.items():
+                for name, metric in taken.items():
                     try:
-                        score = _either(metric, read[i], read[j])
-                        scores[name][component][(pair, *index)] = score
+                        found = uncertainty.estimate(metric, read[i], read[j], rows_per_sequence)
+                        _put(found, scores[name][component], (pair, *index))
                     except UndefinedSimilarityError as error:
                         at = f"{component} {index} of seeds {i} and {j}"
                         warn(f"{name} of {at} is not defined: {error}")
     return scores
 
 
-def _either(metric: Similarity, x: Array, y: Array) -> float:
+def _put(found: uncertainty.Estimate, into: Estimates, at: tuple[int, ...]) -> None:
+    for name, number in vars(found).items():
+        getattr(into, "standard_error" if name == "error" else name)[at] = number
+
+
+def both_orders(metric: Similarity) -> Similarity:
+    """The mean of both orders of a metric whose sides differ; another metric as it is.
+
+    Deviations are averaged as the scores are. The null is of permutations: that of a mean is not
+    known from those of its parts.
+    """
     if metric.symmetric:
-        return metric.compare(x, y)
-    return (metric.compare(x, y) + metric.compare(y, x)) / 2
+        return metric
+    one_side = metric.influence
+
+    def compare(x: Array, y: Array) -> float:
+        return (metric.compare(x, y) + metric.compare(y, x)) / 2
+
+    def influence(x: Array, y: Array) -> Influence:
+        assert one_side is not None
+        here, there = one_side(x, y), one_side(y, x)
+        return Influence((here.score + there.score) / 2, (here.values + there.values) / 2)
+
+    moved = influence if one_side else None
+    return replace(metric, compare=compare, symmetric=True, influence=moved, permuted=None)
 
 
 def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attributes:
@@ -113,32 +144,25 @@ def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attrib
 def write(
     path: Path, scores: ByMetric, codes: Mapping[str, str], attributes: store.Attributes
 ) -> None:
-    """Write the scores as datasets METRIC/COMPONENT, whole or not at all.
+    """Write the scores as score files are, whole or not at all.
 
     codes: metric -> hash of the code that computed it.
     """
-    arrays = {f"{m}/{c}": values for m, own in scores.items() for c, values in own.items()}
-    told = {"datasets": json.dumps(list(arrays)), "codes": json.dumps(dict(codes))}
-    store.write_arrays(path, arrays, {**attributes, **told})
+    store.write_scores(path, store.Scores(scores, dict(codes), attributes))
 
 
 def read(path: Path) -> tuple[ByMetric, store.Attributes]:
     """The scores of a file and its attributes; StoreError if it is of another version."""
-    names = json.loads(store.read_arrays(path, []).attributes["datasets"])
-    found = store.read_arrays(path, names)
-    scores: ByMetric = {}
-    for name, values in found.arrays.items():
-        metric, component = name.split("/")
-        scores.setdefault(metric, {})[component] = values
-    return scores, found.attributes
+    found = store.read_scores(path)
+    return found.metrics, found.attributes
 
 
 def kept(path: Path, attributes: store.Attributes, codes: Mapping[str, str]) -> ByMetric:
     """Scores in an existing file that are still those of these activations and this code."""
     try:
-        scores, old = read(path)
+        old = store.read_scores(path)
     except store.StoreError:  # there is none, or it is another version's
         return {}
-    same = all(old.get(name) == attributes[name] for name in ("sources", "comparison_code"))
-    before = json.loads(old["codes"])
-    return {m: v for m, v in scores.items() if same and m in codes and before.get(m) == codes[m]}
+    if any(old.attributes.get(n) != attributes[n] for n in ("sources", "comparison_code")):
+        return {}
+    return {m: v for m, v in old.metrics.items() if codes.get(m) == old.codes[m]}

@@ -3,23 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from tending import pooling, tables
-from tending.between import ByMetric
-from tending.store import part_of
 
 Members = Mapping[str, Sequence[str]]  # group -> models
 
 _KEYS = ["component", "layer", "step", "quantity", "definition"]
 _LOSS = "held_out_loss"
 _ENDS = ("value", "low", "high")
-
-
-def between_quantity(metric: str) -> str:
-    """Similarity of the activations of different seeds at one step."""
-    return f"{metric}_between_seeds"
 
 
 def heads_quantity(metric: str) -> str:
@@ -135,38 +127,3 @@ def size(group: str, rows: pd.DataFrame) -> int:
                 f"{number}: they are not seeds of one configuration; take one out of the group"
             )
     return int(sizes.iloc[0])
-
-
-def between_blocks(
-    scores: ByMetric,
-    attributes: Mapping[str, Any],
-    seeds: int,
-    metrics: Sequence[str],
-    training_steps: int,
-) -> list[tables.Columns]:
-    """Rows of one group and step: the mean over pairs of seeds for every layer, and of every
-    pair's median over layers; of what the model has one of, one row without a layer.
-    """
-    step = int(attributes["step"])
-    blocks: list[tables.Columns] = []
-    for metric in metrics:
-        for name, values in scores[metric].items():
-            component, _, definition = part_of(name)
-            common = {
-                "study": str(attributes["study"]),
-                "model": str(attributes["group"]),
-                "parameters": int(attributes["parameters"]),
-                "step": step,
-                "progress": step / training_steps,
-                "component": component,
-                "quantity": between_quantity(metric),
-                "definition": definition,
-                "n": len(values),
-            }
-            if values.ndim > 1:
-                layers = pooling.mean_over_pairs(values, seeds)
-                blocks.append({**common, "layer": range(values.shape[1]), **layers._asdict()})
-            of_model = np.median(values, axis=1) if values.ndim > 1 else values
-            whole = pooling.mean_over_pairs(of_model, seeds)
-            blocks.append({**common, **{k: [float(v)] for k, v in whole._asdict().items()}})
-    return blocks

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tending.early_scores import early_quantity
 from tending.figures import Options
 from tending.figures import _select as select
 from tending.null_report import null_html
@@ -35,8 +36,9 @@ def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFram
 
     Columns: model, parameters, layers, final_step, final_loss and final_loss_se (nats per token),
     early_step (missing if no checkpoint is that early), then for each component and threshold t:
-    COMPONENT_early_score, COMPONENT_fraction_t with _low and _high (the bracket) and with _from
-    and _to (its interval over resampled sequences), COMPONENT_rank_first, COMPONENT_rank_last.
+    COMPONENT_early_score with _from and _to, COMPONENT_fraction_t with _low and _high (the bracket)
+    and with _from and _to, COMPONENT_rank_first, COMPONENT_rank_last. _from and _to are intervals
+    over resampled sequences.
     """
     table = tables["convergence"]
     return pd.DataFrame([_row(tables, options, m) for m in select.every_model(table, options)])
@@ -61,6 +63,10 @@ def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> di
         layers = select.by_layer(own["convergence"], options.lead_metric, component)
         at = np.nan if early is None else layers.loc[layers["step"] == early, "value"].median()
         row[f"{component}_early_score"] = float(at)
+        found = select.of_model(
+            own["stabilisation"], early_quantity(options.lead_metric), component
+        )
+        row.update(_ends(found, f"{component}_early_score"))
         row.update(_settling(own["stabilisation"], options, component))
         row.update(_ranks(own["effective_rank"], options, component))
     return row
@@ -74,10 +80,14 @@ def _settling(table: pd.DataFrame, options: Options, component: str) -> dict[str
         ends = found[["value", "low", "high"]].iloc[0] if len(found) else [np.nan] * 3
         name = f"{component}_fraction_{threshold:g}"
         row.update(zip([name, f"{name}_low", f"{name}_high"], ends, strict=True))
-        found = select.of_model(table, interval_quantity(quantity), component)
-        ends = found[["low", "high"]].iloc[0] if len(found) else [np.nan] * 2
-        row.update(zip([f"{name}_from", f"{name}_to"], ends, strict=True))
+        row.update(_ends(select.of_model(table, interval_quantity(quantity), component), name))
     return row
+
+
+def _ends(found: pd.DataFrame, name: str) -> dict[str, Any]:
+    """The interval of the only row of `found`; missing if there is none."""
+    ends = found[["low", "high"]].iloc[0] if len(found) else [np.nan] * 2
+    return dict(zip([f"{name}_from", f"{name}_to"], ends, strict=True))
 
 
 def _ranks(table: pd.DataFrame, options: Options, component: str) -> dict[str, Any]:
@@ -112,7 +122,7 @@ def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
 def _header(options: Options) -> str:
     thresholds = [f"settled &ge; {t:g}" for t in options.thresholds]
     names = ["model", "parameters", "layers", "final loss", "component"]
-    names += [f"score at {100 * options.early:g}%", *thresholds, "rank, first &rarr; last"]
+    names += [f"score at {100 * options.early:g} %", *thresholds, "rank, first &rarr; last"]
     return "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>\n"
 
 
@@ -134,7 +144,8 @@ def _html_rows(row: Mapping[str, Any], components: list[str], options: Options) 
 
 def _cells(row: Mapping[str, Any], component: str, options: Options) -> str:
     at = "no checkpoint" if pd.isna(row["early_step"]) else f"step {row['early_step']:.0f}"
-    cells = [f"{_number(row[f'{component}_early_score'])}<small>{at}</small>"]
+    name = f"{component}_early_score"
+    cells = [f"{_number(row[name])}<small>{at}</small>{_early_interval(row, name)}"]
     cells += [_bracket(row, f"{component}_fraction_{t:g}") for t in options.thresholds]
     ends = [_number(row[f"{component}_rank_{end}"]) for end in ("first", "last")]
     cells.append(" &rarr; ".join(ends))
@@ -149,6 +160,13 @@ def _bracket(row: Mapping[str, Any], name: str) -> str:
         return f"{_number(row[name])}<small>from the start</small>{_interval(row, name)}"
     low, high = _number(row[f"{name}_low"]), _number(row[f"{name}_high"])
     return f"{_number(row[name])}<small>({low}, {high}]</small>{_interval(row, name)}"
+
+
+def _early_interval(row: Mapping[str, Any], name: str) -> str:
+    if pd.isna(row[f"{name}_from"]):
+        return ""
+    ends = (_number(row[f"{name}_{end}"]) for end in ("from", "to"))
+    return "<small>95 %: {} to {}</small>".format(*ends)
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
@@ -168,15 +186,16 @@ def _number(value: float) -> str:
 
 def _legend(options: Options) -> str:
     metric, rank = select.metric_label(options.lead_metric), options.lead_rank_metric
-    early = f"{100 * options.early:g}%"
+    early = f"{100 * options.early:g} %"
     entries = {
         "parameters": "all parameters of the model, embeddings included",
         "final loss": "mean loss on held-out sequences at the last checkpoint, in nats per token, "
         "&plusmn; its standard error over sequences",
         f"score at {early}": f"{escape(metric)} with the reference step, median over layers, at "
         f"the last checkpoint at or before {early} of training; "
-        f"{options.sequences} sequences, {escape(select.place(options.position))}. Layers have "
-        "intervals in the table convergence; this median has none",
+        f"{options.sequences} sequences, {escape(select.place(options.position))}. 95 %: "
+        "its interval over resampled sequences, where scores have errors. Layers have their own in "
+        "the table convergence",
         "settled &ge; t": "fraction of training from which the score stays at or above t to the "
         "end, median over layers; below it the bracket: the medians of the last checkpoints "
         "before and of the first settled ones, between which the truth lies. One that ends at the "

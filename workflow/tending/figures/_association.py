@@ -1,6 +1,6 @@
 """What the figures of association share: which panels there are, and what they say in words."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,12 +8,13 @@ import pandas as pd
 from tending.association_table import (
     Asked,
     association_quantity,
+    at_progress,
     p_value_quantity,
     score_quantity,
 )
 from tending.figures import Options
 from tending.figures import _select as select
-from tending.tables import fraction_quantity
+from tending.tables import WHOLE, fraction_quantity
 
 FEW = "too few layers, or all alike"
 WITHIN = "_heads_within_layers"
@@ -71,8 +72,27 @@ def outcomes(wanted: Asked) -> dict[str, str]:
         fraction_quantity(metric, threshold): f"fraction of training\nto stay $\\geq$ {threshold:g}"
     }
     for progress in wanted.progress:
-        named[score_quantity(metric, progress)] = f"{label}\nat {100 * progress:g}% of training"
+        named[score_quantity(metric, progress)] = f"{label}\nat {100 * progress:g} % of training"
     return named
+
+
+def null_ends(
+    scores: pd.DataFrame, row: Row, wanted: Asked, progress: float, models: Collection[str]
+) -> tuple[float, float] | None:
+    """From the smallest mean to the largest 95 % quantile of the nulls of a panel's points.
+
+    scores: the table `convergence`; between two checkpoints nulls are read off as scores are. None
+    if no null is known there.
+    """
+    known = select.null(scores, wanted.metrics[0], row.component, heads=bool(row.kind))
+    ends = []
+    for model, own in known.groupby("model", sort=False):
+        if model in models:
+            for end in ("low", "high"):
+                rows = own.assign(value=own[end], head=WHOLE)
+                ends.append(at_progress(rows, progress, wanted.references[str(model)]))
+    reached = pd.concat(ends or [pd.Series(dtype=float)]).dropna()
+    return (float(reached.min()), float(reached.max())) if len(reached) else None
 
 
 def correlations(

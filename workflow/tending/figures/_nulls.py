@@ -36,6 +36,12 @@ def band(ax: Axes, ends: pd.DataFrame, at: np.ndarray | None = None) -> None:
         ax.fill_between(places, low, high, zorder=0.5, **BAND)
 
 
+def note(known: pd.DataFrame, alike: bool, whose: str) -> str:
+    """A line for a legend that says what the bands are; empty if no null is known."""
+    where = "grey" if alike else f"grey, or in a {whose}'s colour below a dotted line"
+    return f"\n{where}: {LABEL}" if known["high"].notna().any() else ""
+
+
 def of_models(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> bool:
     """Bands of several models, medians over layers; True if they were alike and became one.
 

@@ -11,7 +11,7 @@ from tending.components import DEFAULT
 from tending.components import component as describe
 from tending.figures import Options
 from tending.metrics import spectrum
-from tending.score_rows import null_quantity
+from tending.score_rows import heads_null_quantity, null_quantity
 
 MOST_MODELS = 12  # with more, of every group of seeds only the first is drawn
 COMPONENTS = DEFAULT  # come first
@@ -36,9 +36,13 @@ def by_layer(
     return kept.astype(whole)
 
 
-def null(table: pd.DataFrame, metric: str, component: str) -> pd.DataFrame:
-    """The score of permuted sequences of every layer: `low` is its mean, `high` 95 % quantile."""
-    rows = by_layer(table, null_quantity(metric), component)
+def null(table: pd.DataFrame, metric: str, component: str, *, heads: bool = False) -> pd.DataFrame:
+    """The score of permuted sequences of every layer: `low` is its mean, `high` 95 % quantile.
+
+    heads: the smallest mean and the largest quantile of the layer's heads.
+    """
+    quantity = heads_null_quantity(metric) if heads else null_quantity(metric)
+    rows = by_layer(table, quantity, component)
     return rows.assign(low=rows["value"])
 
 

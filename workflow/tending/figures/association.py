@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tending.association_table import at_the_end, of_kind
-from tending.figures import Options, _association, _panels
+from tending.association_table import Asked, at_the_end, of_kind, score_quantity
+from tending.figures import Options, _association, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
 
@@ -28,11 +28,15 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     asked, rows = _association.asked(tables, options), _association.rows(tables, options)
     outcomes = _association.outcomes(asked)
     looks = model_looks(select.models(tables["convergence"], options))
+    at = {score_quantity(options.lead_metric, p): p for p in asked.progress}
+    banded = False
     figure, axes = _panels.grid(len(rows), len(outcomes), 1.9, 0.8)
     for row, panels in zip(rows, axes, strict=True):
         ranks, reached = at_the_end(of_kind(tables, asked, row.component, row.kind), asked)
         for (outcome, reach), ax in zip(outcomes.items(), panels, strict=True):
             _points(ax, ranks[asked.lead], reached[outcome], looks)
+            if outcome in at:
+                banded |= _null(ax, tables["convergence"], row, asked, at[outcome], looks)
             ax.set_title(
                 _association.sentence(tables["association"], row, asked, outcome), loc="left"
             )
@@ -42,8 +46,24 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
                 label = select.rank_label(asked.lead)
                 ax.set_xlabel(f"{label} at the reference step\nabove or below the model's median")
     note = f"pooled within models; {_association.how_many(tables['association'])}"
+    note += f"\ngrey: {_nulls.LABEL} of all points of a panel" if banded else ""
     _panels.model_legend(figure, looks, note, linestyle="none")
     return figure
+
+
+def _null(
+    ax: Axes,
+    scores: pd.DataFrame,
+    row: _association.Row,
+    asked: Asked,
+    progress: float,
+    looks: dict[str, Look],
+) -> bool:
+    """A band across a panel of similarities; whether a null is known there."""
+    ends = _association.null_ends(scores, row, asked, progress, looks)
+    if ends:
+        ax.axhspan(*ends, zorder=0.5, **_nulls.BAND)
+    return ends is not None
 
 
 def _points(ax: Axes, ranks: pd.Series, reached: pd.Series, looks: dict[str, Look]) -> None:

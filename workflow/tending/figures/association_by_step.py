@@ -78,7 +78,7 @@ def _legend(figure: Figure, looks: dict[str, Look], heads: bool, note: str) -> N
         for s in looks.values()
     ]
     keys = [*models, Line2D([], [], color=_POOLED, linewidth=1.6)]
-    labels = [*looks, "pooled, 95% interval"]
+    labels = [*looks, "pooled, 95 % interval"]
     if heads:
         keys.append(Line2D([], [], color=_POOLED, linewidth=1, linestyle=(0, (1, 1))))
         labels.append("pooled within layers")

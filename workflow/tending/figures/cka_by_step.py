@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import model_looks, styled
-from tending.score_rows import null_quantity
 
 TABLES = ("convergence",)
 TITLE = "Convergence of activations by step"
@@ -24,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     figure, axes = _panels.grid(
         len(options.metrics), len(components), 1.9, 0.85, sharex=True, sharey="row"
     )
-    alike = True
+    alike, known = True, list[pd.DataFrame]()
     for metric, row in zip(options.metrics, axes, strict=True):
         scores = {c: select.by_layer(table, metric, c) for c in components}
         nulls = {c: select.null(table, metric, c) for c in components}
@@ -34,18 +33,13 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             _panels.step_axis(ax, select.steps(table), label=row is axes[-1])
             if row is axes[0]:
                 ax.set_title(select.component_label(component))
+        known += nulls.values()
         ends = pd.concat(scores.values())["value"], pd.concat(nulls.values())["low"]
         row[0].set_ylim(*_panels.score_limits(*ends))
         row[0].set_ylabel(f"{select.metric_label(metric)}\nwith the reference step")
         for ax in row:
             _panels.zero_line(ax)
-    note = select.probe_label(table, options)
-    title = f"median over layers, band from quartile to quartile; {note}"
-    _panels.model_legend(figure, looks, title + _note(table, options, alike))
+    title = "median over layers, band from quartile to quartile; "
+    title += select.probe_label(table, options) + _nulls.note(pd.concat(known), alike, "model")
+    _panels.model_legend(figure, looks, title)
     return figure
-
-
-def _note(table: pd.DataFrame, options: Options, alike: bool) -> str:
-    known = table["quantity"].isin([null_quantity(metric) for metric in options.metrics]).any()
-    where = "grey" if alike else "grey, or in a model's colour below a dotted line"
-    return f"\n{where}: {_nulls.LABEL}" if known else ""

@@ -137,5 +137,5 @@ def _legend(figure: Figure, looks: dict[str, Look], note: str, *, with_means: bo
     labels.append("bracket of one model")
     if with_means:
         keys.append(Line2D([], [], color="0.3", marker="o"))
-        labels.append("mean over seeds, 95%")
+        labels.append("mean over seeds, 95 %")
     _panels.place_legend(figure, keys, labels, f"median over layers; {note}")

@@ -107,7 +107,7 @@ def _shares(
 ) -> None:
     """Beside each lane, the share of its layers that settled early."""
     shares = select.of_model(table, quantity, component).set_index("model")["value"]
-    texts = {i: f"{100 * shares[m]:.0f}%" for i, m in enumerate(models) if m in shares.index}
+    texts = {i: f"{100 * shares[m]:.0f} %" for i, m in enumerate(models) if m in shares.index}
     for lane, text in [*texts.items(), (len(models) - 0.4, "share")]:
         ax.text(_SHARE, lane, text, va="center", ha="center", fontsize=7)
 
@@ -125,7 +125,7 @@ def _legend(figure: Figure, early: float) -> None:
         "its 95 % interval over resampled sequences",
         "median over layers",
         "never settles",
-        f"{100 * early:g}% of training; share: layers settled by then",
+        f"{100 * early:g} % of training; share: layers settled by then",
     ]
     title = "within a lane, layers by relative depth, the first at the bottom"
     figure.legend(keys, labels, loc="outside lower center", ncols=2, title=title)

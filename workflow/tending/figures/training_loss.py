@@ -45,7 +45,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     held_out = select.correct(loss, "held_out_loss")
     if len(held_out):
         number = select.spread(held_out, options.sequences)
-        notes.append(f"markers: held-out, 95% interval, n = {number} sequences")
+        notes.append(f"markers: held-out, 95 % interval, n = {number} sequences")
     _legend(figure, looks, "; ".join(notes))
     return figure
 
