@@ -13,6 +13,7 @@ from tending.metrics.similarity import UndefinedSimilarityError
 from tending.metrics.similarity.cka import linear_cka
 from tending.metrics.similarity.cka_debiased import debiased_linear_cka
 from tending.metrics.trajectory import LAYERS, STEPS, Stack, TrajectoryMetric, _inner
+from tending.metrics.trajectory._intervals import PARTS
 from tending.metrics.trajectory.drift import speed
 
 PACKAGE = "tending.metrics.trajectory"
@@ -91,19 +92,28 @@ def test_no_more_than_the_budget_is_held(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(("n", "side"), [(7, 3), (6, 3), (5, 100), (4, 1)])
 def test_tiles_cover_a_symmetric_matrix_once(n: int, side: int) -> None:
     covered = np.zeros((n, n), dtype=int)
-    for a, b in _inner._tiles(n, side):
+    for a, b in _inner.tiles(n, side):
         covered[a, b] += 1
         if a != b:
             covered[b, a] += 1
     assert (covered == 1).all()
 
 
-def test_both_spaces_give_the_same_products() -> None:
-    arrays = drifting(3, 25, 6)
-    feature = _inner.feature_space(arrays.__getitem__, 3)
-    for side in (4, 25, 100):
-        example = _inner.example_space(arrays.__getitem__, 3, 25, side)
-        np.testing.assert_allclose(example, feature, rtol=1e-12)
+@pytest.mark.parametrize("budget", [8 * 3 * 7**2, 2**30], ids=["small", "large"])
+@pytest.mark.parametrize("held", [True, False])
+def test_tiles_hold_every_pair_of_rows_of_every_gram_matrix(
+    held: bool, budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_inner, "BUDGET", budget)
+    monkeypatch.setattr(_inner, "SIDE", 4)
+    arrays, made = drifting(3, 25, 6), np.full((3, 25, 25), np.nan)
+    for a, b, tile in _inner.gram_tiles(arrays.__getitem__, 3, 25, held=held):
+        assert np.isnan(made[:, a, b]).all()
+        made[:, a, b], made[:, b, a] = tile, tile.transpose(0, 2, 1)
+    expected = [x @ x.T for x in arrays]
+    np.testing.assert_allclose(made, expected, rtol=1e-12)
+    products = [[np.vdot(k, other) for other in expected] for k in expected]
+    np.testing.assert_allclose(_inner.feature_space(arrays.__getitem__, 3), products, rtol=1e-12)
 
 
 def test_a_constant_representation_is_like_nothing() -> None:
@@ -288,7 +298,8 @@ def test_every_layer_has_its_own_map_and_every_step_one_of_layers() -> None:
 
 def test_only_what_is_asked_for_is_measured() -> None:
     made = trajectory.measure(sources(), ["mlp_out"], metrics("layer_map"), 2, fail)
-    assert set(made) == {"layer_map/cka", "layer_map/cka_debiased"}
+    names = {f"{measure}{part}" for measure in PAIRWISE for part in PARTS}
+    assert set(made) == {f"layer_map/{name}" for name in names}
     assert trajectory.work({"mlp_out": (2, 1, 1)}, ["mlp_out"], 3, metrics("drift")) == 2
 
 

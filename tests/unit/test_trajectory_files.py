@@ -84,10 +84,10 @@ def test_what_a_model_has_one_of_has_no_layer(tmp_path: Path) -> None:
     metrics = {name: metric for name, (_, metric) in loaded.items()}
     table = tables.table(trajectory_tables.blocks(read, metrics, {"m": 16}, 16))
     rows = table[table["component"] == "embedding"]
-    assert len(rows) == 3 * 7 and rows["layer"].isna().all()
+    assert len(rows) == 3 * 19 and rows["layer"].isna().all()
     assert table[table["component"] == "mlp_out"]["layer"].notna().all()
     maps = {n: trajectory_tables.maps(n, [read])[n] for n in ("checkpoint_map", "layer_map")}
-    assert len(maps["layer_map"]) == 3 * 2 * 5 * 5
+    assert len(maps["layer_map"]) == 3 * 6 * 5 * 5
     options = Options("s", ("cka",), ("stable_rank",), (0.9,), 0.2, 12, "last", ("m",))
     for name, map_ in maps.items():
         assert found.load(FIGURES_PACKAGE, name, "figure").draw({name: map_}, options).axes
@@ -127,7 +127,7 @@ def test_maps_are_medians_over_layers_and_every_pair_of_layers() -> None:
     assert cell == pytest.approx(expected)
     layers = trajectory_tables.maps("layer_map", [made])["layer_map"]
     assert sorted(set(layers["step"])) == [0, 10, 40]
-    assert len(layers) == 3 * 2 * 6 * 6
+    assert len(layers) == 3 * 6 * 6 * 6
     one = layers[(layers["step"] == 40) & (layers["quantity"] == "cka")]
     (cell,) = one[
         (one["component"] == "attention_ov")

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tending import found, tables, trajectory_tables
 from tending.config import TRAJECTORY
+from tending.metrics.trajectory._intervals import with_errors, with_null
 from tending.trajectory_files import Trajectory
 
 DIRECTIONS = 10
+Values = npt.NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]  # model -> parameters, layers
 
 
@@ -50,17 +53,28 @@ def fabricated(
         map_ = np.exp(-distance * (2 + i + depth))
         drift = np.array([[np.nan, *np.diagonal(one, offset=1)] for one in map_])
         for measure, off in (("cka", 0.1), ("cka_debiased", 0.0)):
-            measured[f"checkpoint_map/{measure}/{component}"] = off + (1 - off) * map_
-            measured[f"drift/{measure}/{component}"] = off + (1 - off) * drift
-        measured[f"subspace_overlap/overlap/{component}"] = map_**2
+            for name, values in (("checkpoint_map", map_), ("drift", drift)):
+                parts = with_sampling(measure, off + (1 - off) * values, off)
+                measured |= {f"{name}/{part}/{component}": v for part, v in parts.items()}
+        overlap = with_sampling("overlap", map_**2, DIRECTIONS / 511)
+        measured |= {f"subspace_overlap/{part}/{component}": v for part, v in overlap.items()}
         measured[f"subspace_overlap/chance/{component}"] = np.full(layers, DIRECTIONS / 511)
     pairs = tuple((component, layer) for component in components for layer in range(layers))
     index = np.arange(len(pairs))
     one = np.exp(-np.abs(index[:, None] - index[None, :]) / 3)
     one[0, -1] = one[-1, 0] = np.nan if len(pairs) > 1 else 1
-    for measure in ("cka", "cka_debiased"):
-        measured[f"layer_map/{measure}"] = np.stack([one] * len(steps))
+    for measure, off in (("cka", 0.1), ("cka_debiased", 0.0)):
+        parts = with_sampling(measure, np.stack([one] * len(steps)), off)
+        measured |= {f"layer_map/{part}": values for part, values in parts.items()}
     return Trajectory(measured, tuple(steps), pairs, 512, _attributes(model, parameters))
+
+
+def with_sampling(name: str, values: Values, null: float) -> dict[str, Values]:
+    """A score with an error that shrinks towards 1, its interval and its null."""
+    error = 0.05 * (1 - values)
+    variance, known = error**2, np.where(np.isnan(values), np.nan, 0)
+    scores = with_errors(name, values, variance, 100.0, (None, 1.0))
+    return scores | with_null(name, null + known, null + 0.08 + known)
 
 
 def _attributes(model: str, parameters: int) -> dict[str, object]:

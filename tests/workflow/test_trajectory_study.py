@@ -7,6 +7,7 @@ import numpy as np
 from studies import FIGURES, Workplace, study
 
 from tending import store, tables, trajectory_files
+from tending.metrics.trajectory._intervals import PARTS
 
 
 def test_trajectories_are_computed_by_themselves(copied: Callable[..., Workplace]) -> None:
@@ -21,12 +22,18 @@ def test_trajectories_are_computed_by_themselves(copied: Callable[..., Workplace
         scores = store.read_scores(workplace.results / f"convergence/a/step{step}.h5")
         for measure in ("cka", "cka_debiased"):
             for component in read.components():
-                map_ = read.of("checkpoint_map", component)[measure]
-                expected = scores.metrics[measure][component].value
-                np.testing.assert_allclose(map_[:, row, -1], expected, atol=1e-10)
+                maps = read.of("checkpoint_map", component)
+                expected = scores.metrics[measure][component]
+                for part in PARTS:
+                    numbers = getattr(expected, part.removeprefix("_") or "value")
+                    values = maps[f"{measure}{part}"][:, row, -1]
+                    np.testing.assert_allclose(values, numbers, atol=1e-10)
     table = tables.read(workplace.results / "tables/trajectory.parquet")
     assert set(table["quantity"]) == {
-        f"{m}_{kind}" for m in ("cka", "cka_debiased") for kind in ("step_to_step", "drift_speed")
+        f"{m}_{kind}{part}"
+        for m in ("cka", "cka_debiased")
+        for kind in ("step_to_step", "drift_speed")
+        for part in ("", "_standard_error", "_null")
     }
 
     models = study()["models"]

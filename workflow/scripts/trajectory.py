@@ -24,9 +24,10 @@ def main(activations: list[Path], metrics: dict[str, str], directions: int, outp
         described = trajectory_files.described(sources, metrics)
         shapes = readers[-1].shapes
         components = trajectory_files.whole_layers(shapes)
+        each = int(described["rows"]) // int(described["sequences"])
         with progress(trajectory.work(shapes, components, len(sources), loaded), "maps") as advance:
             measured = trajectory.measure(
-                sources, components, loaded, directions, logging.warning, advance
+                sources, components, loaded, directions, logging.warning, advance, each
             )
     trajectory_files.write(output, measured, described)
 

@@ -22,19 +22,22 @@ def measure(
     directions: int,
     warn: Warn,
     advance: Callable[[], object] = lambda: None,
+    rows_per_sequence: int = 1,
 ) -> Measured:
     """`METRIC/MEASURE/COMPONENT` -> (layers, ...); `METRIC/MEASURE` -> (steps, ...) over layers.
 
     sources: step -> activations, ascending. components: those of whole layers; what the model has
     one of counts as one layer. metrics: name -> what it is computed over, and the metric; every
     further axis is the steps, or the pairs of `pairs`. What is not defined is NaN, and warn(text)
-    names it. advance() is called `work` times. Raises ValueError if shapes differ.
+    names it. advance() is called `work` times. rows_per_sequence: neighbouring rows of one
+    sequence, which are not independent. Raises ValueError if shapes differ.
     """
     shapes = _shapes(sources, components)
     measured = dict[str, npt.NDArray[np.float64]]()
 
     def computed(places: Sequence[Place], chosen: Metrics) -> Measured:
-        made = _computed(sources, places, chosen, directions, warn)
+        stack = Stack(_reader(sources, places), len(places), directions, rows_per_sequence)
+        made = _computed(stack, places, chosen, warn)
         advance()
         return made
 
@@ -66,20 +69,20 @@ def work(
     return (layers if STEPS in overs else 0) + (steps if overs - {STEPS} else 0)
 
 
-def _computed(
-    sources: Mapping[int, Source],
-    places: Sequence[Place],
-    metrics: Metrics,
-    directions: int,
-    warn: Warn,
-) -> Measured:
-    """`METRIC/MEASURE` of the activations at (step, component, layer)."""
+def _reader(
+    sources: Mapping[int, Source], places: Sequence[Place]
+) -> Callable[[int], npt.NDArray[np.float64]]:
+    """Of the activations at the i-th (step, component, layer)."""
 
     def read(i: int) -> npt.NDArray[np.float64]:
         step, component, layer = places[i]
         return sources[step].matrix(component, () if layer is None else (layer,))
 
-    stack = Stack(read, len(places), directions)
+    return read
+
+
+def _computed(stack: Stack, places: Sequence[Place], metrics: Metrics, warn: Warn) -> Measured:
+    """`METRIC/MEASURE` of the activations at (step, component, layer)."""
     made = {
         f"{name}/{measure}": values
         for name, metric in metrics.items()

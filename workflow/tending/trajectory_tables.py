@@ -8,10 +8,12 @@ import pandas as pd
 
 from tending import found, tables
 from tending.config import FIGURES, TRAJECTORY
-from tending.metrics.trajectory import STEPS, TrajectoryMetric
+from tending.metrics.trajectory import STEPS, Tabled, TrajectoryMetric
+from tending.metrics.trajectory._intervals import HIGH, LOW, NULL_HIGH
 from tending.trajectory_files import Trajectory
 
 Values = npt.NDArray[np.float64]
+HALF_WIDTH, WITHIN = "_half_width", "_within_null"  # of maps, behind the name of the measure
 
 
 def blocks(
@@ -28,19 +30,20 @@ def blocks(
     progress = steps / training_steps[str(trajectory.attributes["model"])]
     at = trajectory.steps.index(reference)
     return [
-        _rows(trajectory, component, quantity, progress, values)
+        _rows(trajectory, component, quantity, progress, tabled)
         for name, metric in metrics.items()
         if metric.rows is not None
         for component in trajectory.components()
-        for quantity, values in metric.rows(trajectory.of(name, component), progress, at).items()
+        for quantity, tabled in metric.rows(trajectory.of(name, component), progress, at).items()
     ]
 
 
 def _rows(
-    one: Trajectory, component: str, quantity: str, progress: Values, values: Values
+    one: Trajectory, component: str, quantity: str, progress: Values, tabled: Tabled
 ) -> tables.Columns:
     """Rows of one quantity of a component, (layers, steps), step by step."""
     layers = one.layers(component)
+    ends = {"low": tabled.low, "high": tabled.high}
     return {
         **{name: one.attributes[name] for name in ("study", "model", "parameters")},
         "step": np.repeat(one.steps, len(layers)),
@@ -49,7 +52,8 @@ def _rows(
         "layer": pd.array(layers * len(one.steps), dtype="Int64"),
         "quantity": quantity,
         "definition": "correct",
-        "value": values.T.ravel(),
+        "value": tabled.value.T.ravel(),
+        **{name: end.T.ravel() for name, end in ends.items() if end is not None},
         "n": one.rows,
     }
 
@@ -68,25 +72,28 @@ def maps(figure: str, trajectories: Sequence[Trajectory]) -> dict[str, pd.DataFr
 
 
 def of_checkpoints(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
-    """Median over layers of a value of every two checkpoints.
+    """Of every two checkpoints, over layers: the quantities of `_cells`.
 
-    The columns of the tidy tables and `with_step`: `step` has it with `with_step`.
+    Medians, of what is within its null the share. The columns of the tidy tables and `with_step`:
+    `step` has it with `with_step`.
     """
+    axes = {"step": one.steps, "with_step": one.steps}
     for component in one.components():
-        for measure, values in one.of(metric, component).items():
-            axes = {"step": one.steps, "with_step": one.steps}
-            yield _map(one, measure, _median(values), axes, component=component)
+        for quantity, values in _cells(one.of(metric, component)):
+            over = "mean" if quantity.endswith(WITHIN) else "median"
+            yield _map(one, quantity, _over_layers(values, over), axes, component=component)
 
 
 def of_layers(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
-    """A value of every two layers at the first, the middle and the last step.
+    """Of every two layers at the first, the middle and the last step: the quantities of `_cells`.
 
     The columns of the tidy tables, `with_component` and `with_layer`.
     """
     index = range(len(one.pairs))
-    for measure, values in one.of(metric).items():
+    for quantity, values in _cells(one.of(metric)):
         for at in shown(one.steps):
-            frame = _map(one, measure, values[at], {"": index, "with_": index}, step=one.steps[at])
+            axes = {"": index, "with_": index}
+            frame = _map(one, quantity, values[at], axes, step=one.steps[at])
             for prefix in ("", "with_"):
                 places = [one.pairs[i] for i in frame.pop(prefix)]
                 frame[f"{prefix}component"] = [component for component, _ in places]
@@ -94,21 +101,31 @@ def of_layers(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
             yield frame
 
 
+def _cells(measured: Mapping[str, Values]) -> Iterator[tuple[str, Values]]:
+    """Each measure M; M_half_width of its 95 % interval; M_within_null: 1 if M is not above its
+    null's 95 % quantile, otherwise 0."""
+    for name in [name for name in measured if f"{name}{LOW}" in measured]:
+        value, limit = measured[name], measured[f"{name}{NULL_HIGH}"]
+        yield name, value
+        yield f"{name}{HALF_WIDTH}", (measured[f"{name}{HIGH}"] - measured[f"{name}{LOW}"]) / 2
+        known = np.isfinite(value) & np.isfinite(limit)
+        yield f"{name}{WITHIN}", np.where(known, value <= limit, np.nan)
+
+
 def shown(steps: Sequence[int]) -> list[int]:
     """Indices of the first, the middle (the lower of two) and the last of some steps."""
     return sorted({0, (len(steps) - 1) // 2, len(steps) - 1})
 
 
-def _median(values: Values) -> Values:
-    """Median over layers, (layers, m, m) -> (m, m); layers without a value do not count."""
-    return np.asarray(pd.DataFrame(values.reshape(len(values), -1)).median()).reshape(
-        values.shape[1:]
-    )
+def _over_layers(values: Values, over: str) -> Values:
+    """Mean or median over layers, (layers, m, m) -> (m, m); layers without a value do not count."""
+    flat = pd.DataFrame(values.reshape(len(values), -1)).agg(over)
+    return np.asarray(flat, dtype=np.float64).reshape(values.shape[1:])
 
 
 def _map(
     one: Trajectory,
-    measure: str,
+    quantity: str,
     values: Values,
     axes: Mapping[str, Sequence[int]],
     **constant: object,
@@ -121,7 +138,7 @@ def _map(
             **columns,
             **described,
             **constant,
-            "quantity": measure,
+            "quantity": quantity,
             "definition": "correct",
             "value": values.ravel(),
             "n": one.rows,

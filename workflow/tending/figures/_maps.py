@@ -9,11 +9,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from tending.figures import _panels
+from tending.figures import _hatching, _panels
+from tending.figures import _select as select
+from tending.trajectory_tables import HALF_WIDTH, WITHIN
 
 COLOURS = "viridis"
 _MISSING = "0.85"
 FEW = 4  # models of which each can have a column, or a row, of its own
+HALF = 0.5  # of the layers; from there on a cell is marked
 SIDE_BY_SIDE = 4  # panels of more models; narrower ones have titles of two lines
 
 
@@ -55,3 +58,20 @@ def bar(figure: Figure, axes: Sequence[Axes], norm: Normalize, label: str) -> No
     """The colour bar of all maps, to their right."""
     shades = ScalarMappable(norm, COLOURS)
     figure.colorbar(shades, ax=list(axes), label=label, fraction=0.03, pad=0.01, aspect=40)
+
+
+def marks(ax: Axes, values: pd.DataFrame, within: pd.DataFrame, norm: Normalize) -> None:
+    """Hatch the cells within their null. within: the share of layers that are, 0 to 1."""
+    _hatching.hatch(ax, values, within.astype("float64") >= HALF, norm)
+
+
+def key(figure: Figure, table: pd.DataFrame, metric: str) -> None:
+    """What hatching means, where nulls are known, and how wide intervals are."""
+    known = select.correct(table, f"{metric}{WITHIN}")["value"].notna().any()
+    widths = select.correct(table, f"{metric}{HALF_WIDTH}")["value"]
+    widths = widths[widths > 0]  # not of a layer with itself
+    title = "95 % intervals of single layers are unknown"
+    if len(widths):
+        spread = f"± {widths.median():.2g} (median over cells), at most ± {widths.max():.2g}"
+        title = f"95 % intervals of single layers: about {spread}"
+    _hatching.key(figure, title, marked=bool(known))

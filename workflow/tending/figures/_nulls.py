@@ -42,13 +42,16 @@ def note(known: pd.DataFrame, alike: bool, whose: str) -> str:
     return f"\n{where}: {LABEL}" if known["high"].notna().any() else ""
 
 
-def of_models(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> bool:
+def of_models(
+    ax: Axes, rows: pd.DataFrame, looks: dict[str, Look], *, relative: bool = False
+) -> bool:
     """Bands of several models, medians over layers; True if they were alike and became one.
 
     Others have the model's colour: a band where models are few, and a dotted line at the top.
+    relative: whether they are alike by their ratios, for a logarithmic axis.
     """
     own = {m: r.groupby("step")[["low", "high"]].median() for m, r in rows.groupby("model")}
-    if _alike(list(own.values())):
+    if _alike(list(own.values()), relative=relative):
         if own:
             band(ax, by_step(pd.concat(own.values())))
         return True
@@ -61,8 +64,10 @@ def of_models(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> bool:
     return False
 
 
-def _alike(ends: list[pd.DataFrame]) -> bool:
+def _alike(ends: list[pd.DataFrame], *, relative: bool) -> bool:
     if len(ends) < 2:
         return True
     steps = pd.concat(ends).groupby(level=0)
-    return bool((steps.max() - steps.min()).max().max() <= _ALIKE)
+    largest = steps.max()
+    apart = (largest - steps.min()) / (largest.abs() if relative else 1)
+    return bool(apart.max().max() <= _ALIKE)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _maps, _panels
 from tending.figures import _select as select
 from tending.figures._style import styled
+from tending.trajectory_tables import WITHIN
 
 TABLES = ("checkpoint_map",)
 TITLE = "Similarity of all checkpoints (map)"
@@ -22,6 +23,7 @@ _MOST = 24  # panels; with more, the first components alone
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     """Few models: one a column, components as rows; many: components of a model side by side."""
     table = select.correct(tables["checkpoint_map"], METRIC)
+    nulls = select.correct(tables["checkpoint_map"], f"{METRIC}{WITHIN}")
     models = select.models(table, options)
     components = select.components(table.assign(layer=0), [METRIC])
     components = components[: max(1, _MOST // len(models))]
@@ -33,8 +35,11 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     norm = _maps.scale(table["value"])
     alike = len({tuple(select.steps(own)) for _, own in table.groupby("model")}) == 1
     for i, ((model, component), ax) in enumerate(zip(panels, axes, strict=True)):
-        rows = table[(table["model"] == model) & (table["component"] == component)]
-        _maps.show(ax, rows.pivot(index="with_step", columns="step", values="value"), norm)
+        rows, within = (
+            t[(t["model"] == model) & (t["component"] == component)] for t in (table, nulls)
+        )
+        _maps.show(ax, values := _square(rows), norm)
+        _maps.marks(ax, values, _square(within), norm)
         _steps(ax, select.steps(rows), most=max(4, 24 // columns))
         _maps.title(ax, model, select.component_label(component), columns)
         if i + columns < len(panels):
@@ -45,7 +50,12 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             ax.tick_params(labelleft=not alike)
     label = f"CKA (debiased), median over layers\n{select.probe_label(table, options)}"
     _maps.bar(figure, axes, norm, label)
+    _maps.key(figure, tables["checkpoint_map"], METRIC)
     return figure
+
+
+def _square(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.pivot(index="with_step", columns="step", values="value")
 
 
 def _steps(ax: Axes, steps: Sequence[int], most: int) -> None:

@@ -1,17 +1,15 @@
 """Score of every layer at every step, as a map per model and component."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _hatching, _panels
 from tending.figures import _select as select
 from tending.figures._style import styled
 
@@ -21,8 +19,6 @@ CATEGORY = "Convergence"
 
 _COLOURS = "viridis"
 _MISSING = "0.85"
-_HATCH = "//////"
-_LIGHT = 0.65  # of the colour scale, from where on marks are black
 
 
 @styled
@@ -47,7 +43,8 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             rows, null = scores[component], within[component]
             layers = select.layer_by_step(rows[rows["model"] == model])
             _map(ax, layers, scale)
-            _hatch(ax, layers, null[(null["model"] == model) & null["within"]], scale)
+            marked = select.layer_by_step(null[null["model"] == model], "within")
+            _hatching.hatch(ax, layers, marked, scale, bottom=int(layers.index.min()))
             ax.set_title(f"{model}: {select.component_label(component)}", loc="left")
         row[0].set_ylabel("layer")
     _panels.outer_labels(axes, table)
@@ -60,9 +57,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         pad=0.01,
         aspect=40,
     )
-    mark = Patch(facecolor="0.3", edgecolor="white", hatch=_HATCH, linewidth=0)
-    label = "not above the null: the 95 % quantile of the score of permuted sequences"
-    figure.legend([mark], [label], loc="outside lower center")
+    _hatching.key(figure)
     return figure
 
 
@@ -83,18 +78,3 @@ def _map(ax: Axes, scores: pd.DataFrame, scale: Normalize) -> None:
     ax.spines[:].set_visible(False)
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     _panels.category_axis(ax, [int(s) for s in scores.columns], most=18)
-
-
-def _hatch(ax: Axes, scores: pd.DataFrame, within: pd.DataFrame, scale: Normalize) -> None:
-    """Hatch neighbouring cells of a layer as one, white on dark colours and black on light ones."""
-    columns = {step: i for i, step in enumerate(scores.columns)}
-    dark = within["value"] < scale.inverse(_LIGHT)
-    marked = within.assign(column=within["step"].map(columns), dark=dark)
-    marked = marked.sort_values(["layer", "column"])
-    apart = marked[["layer", "dark"]].diff().ne(0).any(axis=1) | (marked["column"].diff() != 1)
-    for _, run in marked.groupby(apart.cumsum()):
-        first = run.iloc[0]
-        colour = "white" if first["dark"] else "black"
-        corner = first["column"] - 0.5, first["layer"] - 0.5
-        look: dict[str, Any] = {"edgecolor": colour, "hatch": _HATCH, "linewidth": 0}
-        ax.add_patch(Rectangle(corner, len(run), 1, fill=False, **look))

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import model_looks, styled
+from tending.score_rows import null_quantity
 
 TABLES = ("trajectory",)
 TITLE = "Drift from checkpoint to checkpoint"
@@ -24,11 +25,14 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     looks = model_looks(select.models(table, options))
     moved = select.correct(table, SIMILARITY).dropna(subset="value")
     figure, axes = _panels.grid(2, len(components), 1.9, 0.7, sharex=True, sharey="row")
+    alike = True
     for quantity, row in zip((SIMILARITY, SPEED), axes, strict=True):
-        shown = []
+        shown = list[pd.Series]()
         for component, ax in zip(components, row, strict=True):
             rows = select.by_layer(table, quantity, component).dropna(subset="value")
-            shown.append(rows)
+            null = _null(table, quantity, component)
+            shown += rows["value"], null["low"]
+            alike &= _nulls.of_models(ax, null, looks, relative=quantity == SPEED)
             if quantity == SPEED:
                 rows = rows[rows["value"] > 0]  # a checkpoint like the one before has no logarithm
                 ax.set_yscale("log")
@@ -37,13 +41,25 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             if row is axes[0]:
                 ax.set_title(select.component_label(component))
         if quantity == SIMILARITY:
-            row[0].set_ylim(*_panels.score_limits(pd.concat(shown)["value"]))
+            row[0].set_ylim(*_panels.score_limits(pd.concat(shown)))
     axes[0][0].set_ylabel("CKA (debiased)\nwith the checkpoint before")
     axes[1][0].set_ylabel("speed since then\n(radians per training)")
     for ax in axes[0]:
         _panels.zero_line(ax)
-    note = select.probe_label(table, options)
-    _panels.model_legend(
-        figure, looks, f"median over layers, band from quartile to quartile; {note}"
+    title = (
+        f"median over layers, band from quartile to quartile; {select.probe_label(table, options)}"
     )
+    if any(len(_null(table, SIMILARITY, component)) for component in components):
+        where = "grey" if alike else "grey, or in a model's colour below a dotted line"
+        title += f"\n{where}: {_nulls.LABEL}; of the speed, its 5 % quantile to mean"
+    _panels.model_legend(figure, looks, title)
     return figure
+
+
+def _null(table: pd.DataFrame, quantity: str, component: str) -> pd.DataFrame:
+    """Of every layer that has one: `low` and `high` are the mean and the 95 % quantile.
+
+    That quantile of the similarity is the 5 % quantile of the speed, below its mean.
+    """
+    rows = select.by_layer(table, null_quantity(quantity), component).dropna(subset="value")
+    return rows.assign(**{"high" if quantity == SPEED else "low": rows["value"]})

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _maps
 from tending.figures import _select as select
 from tending.figures._style import styled
+from tending.trajectory_tables import WITHIN
 
 TABLES = ("layer_map",)
 TITLE = "Similarity of all layers (map)"
@@ -20,8 +21,12 @@ METRIC = "cka_debiased"
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     """Rows: models (several a row if many); columns: steps; white lines: between components."""
-    table = select.correct(tables["layer_map"], METRIC)
-    table = table.fillna({"layer": 0, "with_layer": 0})  # what the model has one of
+    table, nulls = (
+        select.correct(tables["layer_map"], f"{METRIC}{kind}").fillna(
+            {"layer": 0, "with_layer": 0}  # what the model has one of
+        )
+        for kind in ("", WITHIN)
+    )
     models = select.models(table, options)
     order = select.components(table, [METRIC])
     few = len(models) <= _maps.FEW
@@ -35,14 +40,18 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         if at >= len(steps[model]):
             ax.set_axis_off()
             continue
-        rows = table[(table["model"] == model) & (table["step"] == steps[model][at])]
+        rows, within = (
+            t[(t["model"] == model) & (t["step"] == steps[model][at])] for t in (table, nulls)
+        )
         _maps.show(ax, values := _square(rows, order), norm)
+        _maps.marks(ax, values, _square(within, order), norm)
         _layers(ax, [str(name) for name in values.columns.get_level_values("component")])
         ax.tick_params(length=0, labelleft=i % columns == 0)
         ax.tick_params(labelbottom=i + columns >= len(axes))
         _maps.title(ax, model, f"step {steps[model][at]}", columns)
     label = f"CKA (debiased) of layers\n{select.probe_label(table, options)}"
     _maps.bar(figure, axes, norm, label)
+    _maps.key(figure, tables["layer_map"], METRIC)
     return figure
 
 

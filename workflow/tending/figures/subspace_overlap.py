@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tending.figures import Options, _panels
+from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, model_looks, styled
 
@@ -17,7 +17,7 @@ ROWS = {
     "subspace_overlap_with_reference": "overlap of subspaces\nwith the reference step",
     "subspace_overlap_step_to_step": "overlap of subspaces\nwith the checkpoint before",
 }
-CHANCE = "subspace_overlap_chance"
+CHANCE = "subspace_overlap_chance"  # the mean of the null, also where that is not known
 
 
 @styled
@@ -29,6 +29,8 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     figure, axes = _panels.grid(2, len(components), 1.9, 0.7, sharex=True, sharey=True)
     for (quantity, label), row in zip(ROWS.items(), axes, strict=True):
         for component, ax in zip(components, row, strict=True):
+            null = select.null(table, quantity, component).dropna(subset="value")
+            _nulls.band(ax, _nulls.by_step(null))
             _panels.medians(
                 ax, select.by_layer(table, quantity, component).dropna(subset="value"), looks
             )
@@ -39,8 +41,8 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
                 ax.set_title(select.component_label(component))
         row[0].set_ylabel(label)
     axes[0][0].set_ylim(0, 1.02)
-    note = select.probe_label(table, options)
-    _panels.model_legend(
-        figure, looks, f"median over layers, band from quartile to quartile; dotted: chance; {note}"
+    title = (
+        f"median over layers, band from quartile to quartile; {select.probe_label(table, options)}"
     )
+    _panels.model_legend(figure, looks, f"{title}\ndotted: chance; grey: {_nulls.LABEL}")
     return figure

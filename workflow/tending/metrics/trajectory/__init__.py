@@ -5,15 +5,15 @@ declares `METRIC` and two literals: `OVER`, which of the two it is computed over
 `layers`; and `TABLED`, whether it has rows in the table `trajectory`.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tending.metrics.similarity import Array, Matrix, UndefinedSimilarityError, centred
-from tending.metrics.similarity.cka_debiased import ROUNDING
-from tending.metrics.trajectory._inner import BUDGET, Measured, gram_products
+from tending.metrics.trajectory import _pairs
+from tending.metrics.trajectory._inner import BUDGET, Measured
 
 STEPS, LAYERS = "steps", "layers"
 
@@ -23,12 +23,20 @@ class Stack:
 
     read: (i) -> the activations (n, d_i) of representation i = 0, 1, ..., m - 1. They are held
     if they fit BUDGET bytes in float64, otherwise read again. directions: how many leading
-    singular directions a subspace has.
+    singular directions a subspace has. rows_per_sequence: neighbouring rows that belong to one
+    sequence.
     """
 
-    def __init__(self, read: Callable[[int], Array], count: int, directions: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[int], Array],
+        count: int,
+        directions: int,
+        rows_per_sequence: int = 1,
+    ) -> None:
         self.count = count
         self.directions = directions
+        self.rows_per_sequence = rows_per_sequence
         self.undefined: dict[int, str] = {}  # why a representation has no similarity to any
         self._read = read
         self._held: dict[int, Matrix] = {}
@@ -59,13 +67,31 @@ class Stack:
     def cka(self) -> dict[str, Matrix]:
         """`cka` and `cka_debiased` of every pair, (m, m) each; NaN where one is not defined.
 
-        Both come from one matrix of inner products of Gram matrices (`gram_products`). U-centring
-        takes away what only their diagonals k_i hold: n / (n - 2) k_i' k_j and, as sum k_i = 1,
-        1 / ((n - 1) (n - 2)). Raises ValueError if row counts differ or are below 4.
+        With each, named after it: `_standard_error`, `_low` and `_high`, its 95 % interval over
+        sequences, and `_null_mean` and `_null_high`, mean and 95 % quantile after permuting the
+        sequences of one side. Raises ValueError if row counts differ or are below 4.
         """
         if not self._cka:
-            self._cka = _cka(*gram_products(self.unit, self.count))
+            self._cka = _pairs.cka(self.unit, self.count, self.rows_per_sequence)
         return self._cka
+
+
+class Tabled(NamedTuple):
+    """A quantity of the table, (layers, m), and the ends of its interval where it has them."""
+
+    value: Matrix
+    low: Matrix | None = None
+    high: Matrix | None = None
+
+    @classmethod
+    def of_score(cls, name: str, parts: Sequence[Matrix]) -> "dict[str, Tabled]":
+        """The rows of a score: itself, its error and its null, by quantity. parts: as in PARTS."""
+        value, error, low, high, null_mean, null_high = parts
+        return {
+            name: cls(value, low, high),
+            f"{name}_standard_error": cls(error),
+            f"{name}_null": cls(null_mean, high=null_high),
+        }
 
 
 @dataclass(frozen=True)
@@ -77,7 +103,7 @@ class TrajectoryMetric:
     invariant_to: changes of a representation that leave the values as they are, as of a
     `Similarity`. source: where it is defined.
     rows: (what was computed, each with a first axis of layers; progress of the m steps; index of
-    the reference step) -> quantity of the table -> (layers, m). None if it is not tabled.
+    the reference step) -> by quantity of the table. None if it is not tabled.
     """
 
     compute: Callable[[Stack], Measured]
@@ -85,26 +111,4 @@ class TrajectoryMetric:
     bounds: tuple[float | None, float | None]
     invariant_to: frozenset[str]
     source: str
-    rows: Callable[[Measured, Matrix, int], Measured] | None = None
-
-
-def _cka(inner: Matrix, diagonals: Matrix) -> dict[str, Matrix]:
-    """Biased and debiased CKA from what `gram_products` gives of units."""
-    n = diagonals.shape[1]
-    if n < 4:
-        raise ValueError(f"{n} sequences; debiased CKA needs at least 4")
-    total = diagonals.sum(axis=1)
-    unbiased = inner - diagonals @ diagonals.T * (n / (n - 2))
-    unbiased += np.outer(total, total) / ((n - 1) * (n - 2))
-    squares = np.diagonal(unbiased).copy()
-    squares[squares <= ROUNDING * np.diagonal(inner)] = 0
-    return {
-        "cka": _cosines(inner, np.diagonal(inner)),
-        "cka_debiased": _cosines(unbiased, squares),
-    }
-
-
-def _cosines(inner: Matrix, squares: Matrix) -> Matrix:
-    """inner, (m, m), over the norms whose squares are given, (m,); NaN where a norm is 0."""
-    norms = np.sqrt(np.where(squares > 0, squares, math.nan))
-    return np.asarray(inner / np.outer(norms, norms))
+    rows: Callable[[Measured, Matrix, int], dict[str, Tabled]] | None = None

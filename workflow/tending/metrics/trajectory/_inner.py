@@ -1,6 +1,5 @@
-"""Inner products of the Gram matrices of many representations, in bounded memory."""
+"""Gram matrices of many representations and their inner products, in bounded memory."""
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,54 +7,60 @@ import numpy as np
 from tending.metrics.similarity import Matrix
 
 BUDGET = 2**30  # bytes for the tiles of Gram matrices, and as many for held representations
-SIDE = 256  # of a tile where representations are held: tiles below the diagonal are not needed
+SIDE = 256  # of a tile that is worked on at a time
 
 Measured = dict[str, Matrix]
 Read = Callable[[int], Matrix]
 
 
-def gram_products(read: Read, count: int) -> tuple[Matrix, Matrix]:
-    """<X_i X_i', X_j X_j'>_F of all pairs, (m, m), and the diagonals of the X_i X_i', (m, n).
+def gram_tiles(
+    read: Read, count: int, n: int, *, held: bool
+) -> Iterator[tuple[slice, slice, Matrix]]:
+    """K_i[a, b] of the Gram matrices K_i = X_i X_i' of all, (m, |a|, |b|), for tiles a, b.
 
-    read: (i) -> X_i, (n, d_i), for i = 0, ..., m - 1. With the Gram matrices as the rows of G,
-    the first is G G'. Raises ValueError if row counts differ.
+    read: (i) -> X_i, (n, d_i), for i = 0, ..., m - 1. Tiles are on the diagonal and above it: one
+    off the diagonal stands for its mirror image too. held: whether to read costs nothing; if not,
+    as many tiles are made of one reading as BUDGET allows.
     """
-    diagonals, width, size = [], 0, 0
-    for i in range(count):
-        x = read(i)
-        diagonals.append(np.einsum("nd,nd->n", x, x))
-        width, size = max(width, x.shape[1]), size + x.nbytes
-        if diagonals[i].size != diagonals[0].size:
-            raise ValueError(
-                f"{diagonals[i].size} sequences in one representation, {diagonals[0].size} in "
-                f"another; row i of all must be the same sequence"
-            )
-    n = diagonals[0].size
-    # multiplications: m n^2 d + m^2 n^2 with Gram matrices, m^2 n d^2 with cross products
-    if n * (width + count) > count * width**2:
-        return feature_space(read, count), np.stack(diagonals)
-    side = max(1, math.isqrt(BUDGET // (8 * count)))
-    side = min(side, SIDE) if size <= BUDGET else side
-    return example_space(read, count, n, side), np.stack(diagonals)
-
-
-def example_space(read: Read, count: int, n: int, side: int) -> Matrix:
-    """G G' for the Gram matrices as rows of G, (m, n^2), of which one tile is held at a time.
-
-    side: of a tile. Off the diagonal a tile stands for its mirror image too.
-    """
-    inner = np.zeros((count, count))
-    for a, b in _tiles(n, side):
-        tile = np.empty((count, (a.stop - a.start) * (b.stop - b.start)))
+    most = max(1, int((BUDGET // (8 * count)) ** 0.5))
+    small = min(SIDE, most)
+    for rows, columns in tiles(n, small if held else most):
+        made = np.empty((count, rows.stop - rows.start, columns.stop - columns.start))
         for i in range(count):
             x = read(i)
-            tile[i] = (x[a] @ x[b].T).ravel()
-        inner += (1 if a == b else 2) * (tile @ tile.T)
-    return inner
+            made[i] = x[rows] @ x[columns].T
+        for a, b in _parts(made.shape[1], made.shape[2], small, same=rows == columns):
+            yield _moved(a, rows.start), _moved(b, columns.start), made[:, a, b]
+
+
+def tiles(n: int, side: int) -> Iterator[tuple[slice, slice]]:
+    """The tiles of an (n, n) matrix on its diagonal and above."""
+    blocks = _blocks(n, side)
+    for i, a in enumerate(blocks):
+        for b in blocks[i:]:
+            yield a, b
+
+
+def _parts(height: int, width: int, side: int, *, same: bool) -> Iterator[tuple[slice, slice]]:
+    """Smaller tiles of a tile; of one on the diagonal, those on and above the diagonal."""
+    if same:
+        yield from tiles(height, side)
+        return
+    for a in _blocks(height, side):
+        for b in _blocks(width, side):
+            yield a, b
+
+
+def _blocks(n: int, side: int) -> list[slice]:
+    return [slice(start, min(start + side, n)) for start in range(0, n, side)]
+
+
+def _moved(part: slice, start: int) -> slice:
+    return slice(part.start + start, part.stop + start)
 
 
 def feature_space(read: Read, count: int) -> Matrix:
-    """||X_i' X_j||_F^2 of all pairs: less work where sequences are many more than dimensions."""
+    """<K_i, K_j>_F = ||X_i' X_j||_F^2 of all pairs, (m, m), from products of features."""
     inner = np.zeros((count, count))
     for i in range(count):
         x = read(i)
@@ -63,11 +68,3 @@ def feature_space(read: Read, count: int) -> Matrix:
             cross = x.T @ read(j)
             inner[i, j] = inner[j, i] = np.vdot(cross, cross)
     return inner
-
-
-def _tiles(n: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """The tiles of an (n, n) matrix on its diagonal and above."""
-    blocks = [slice(start, min(start + side, n)) for start in range(0, n, side)]
-    for i, a in enumerate(blocks):
-        for b in blocks[i:]:
-            yield a, b

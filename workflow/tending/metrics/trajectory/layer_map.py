@@ -8,7 +8,10 @@ TABLED = False
 
 
 def layer_map(stack: Stack) -> Measured:
-    """`cka` and `cka_debiased` of all pairs of m layers at one step, (m, m), symmetric."""
+    """`cka` and `cka_debiased` of all pairs of m layers at one step, (m, m), symmetric.
+
+    With each its error, interval and null, by the names of `Stack.cka`.
+    """
     return dict(stack.cka)
 
 

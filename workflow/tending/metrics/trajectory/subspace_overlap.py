@@ -2,10 +2,20 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.metrics.similarity import Matrix, UndefinedSimilarityError, centred
 from tending.metrics.similarity._geometry import directions
-from tending.metrics.trajectory import Stack, TrajectoryMetric
-from tending.metrics.trajectory._inner import Measured, gram_products
+from tending.metrics.similarity._permutations import LEAST
+from tending.metrics.trajectory import Stack, Tabled, TrajectoryMetric
+from tending.metrics.trajectory._inner import Measured, feature_space
+from tending.metrics.trajectory._intervals import (
+    GROUPS,
+    PARTS,
+    jackknifed,
+    with_errors,
+    with_null,
+)
+from tending.metrics.trajectory._kernels import kernels
+from tending.metrics.trajectory._kinds import Biased
 
 OVER = "steps"
 TABLED = True
@@ -18,14 +28,19 @@ def subspace_overlap(stack: Stack) -> Measured:
     activations, so that the overlap is the mean squared cosine of the principal angles between
     the two subspaces of the space of sequences (Bjorck & Golub 1973). In [0, 1]. k is
     `directions`, at most d and n - 1. NaN for a step whose activations have fewer directions
-    than k. `chance`, (), is k / (n - 1): the mean over subspaces in random position.
+    than k. With it its error, interval and null, by the names of `Stack.cka`: the error from
+    leaving out GROUPS random groups of sequences, of which subspaces are computed anew. `chance`,
+    (), is k / (n - 1): the mean over subspaces in random position, and over all permutations.
     """
-    leading = [_leading(stack.unit(i), stack.directions) for i in range(stack.count)]
     n, width = stack.unit(0).shape
     k = chosen(stack.directions, n, width)
-    defined = np.array([1.0 if u.shape[1] == k else np.nan for u in leading])
-    inner, _ = gram_products(leading.__getitem__, stack.count)
-    return {"overlap": inner / k * np.outer(defined, defined), "chance": np.array(k / (n - 1))}
+    leading = [_parts(stack.unit(i), stack.rows_per_sequence, k) for i in range(stack.count)]
+    whole, *parts = map(list, zip(*leading, strict=True))
+    overlap, without = _overlaps(whole, k), np.stack([_overlaps(part, k) for part in parts])
+    variance = (jackknifed(without) ** 2).sum(axis=0)
+    measured = with_errors("overlap", overlap, variance, len(parts) - 1, (0.0, 1.0))
+    null = _by_chance(whole, overlap) if stack.rows_per_sequence == 1 else (overlap * np.nan,) * 2
+    return measured | with_null("overlap", *null) | {"chance": np.array(k / (n - 1))}
 
 
 def chosen(asked: int, n: int, width: int) -> int:
@@ -33,23 +48,50 @@ def chosen(asked: int, n: int, width: int) -> int:
     return min(asked, n - 1, width)
 
 
-def _leading(x: Matrix, asked: int) -> Matrix:
+def _parts(x: Matrix, rows_per_sequence: int, k: int) -> list[Matrix]:
+    """Leading directions of all rows, then without each group of sequences, as they are for n."""
+    sequences = len(x) // rows_per_sequence
+    groups = np.arange(sequences) % min(sequences, GROUPS)
+    group = np.repeat(np.random.default_rng(sequences).permutation(groups), rows_per_sequence)
+    return [_leading(x, k), *(_leading(x[group != g], k) for g in range(groups.max() + 1))]
+
+
+def _leading(x: Matrix, k: int) -> Matrix:
     """Leading left singular vectors, (n, k) or, of lower rank, as many as there are."""
-    if not x.any():
+    try:
+        return directions(centred(x))[0][:, :k]
+    except UndefinedSimilarityError:
         return x[:, :0]
-    return directions(x)[0][:, : chosen(asked, *x.shape)]
 
 
-def rows(measured: Measured, progress: Matrix, reference: int) -> Measured:
+def _overlaps(leading: list[Matrix], k: int) -> Matrix:
+    """Of all pairs, (m, m); NaN where there are fewer than k directions."""
+    defined = np.array([1.0 if u.shape[1] == k else np.nan for u in leading])
+    return feature_space(leading.__getitem__, len(leading)) / k * np.outer(defined, defined)
+
+
+def _by_chance(leading: list[Matrix], overlap: Matrix) -> tuple[Matrix, Matrix]:
+    """The overlap is the CKA of the directions, so its permutations have the same moments."""
+    if len(leading[0]) < LEAST:
+        return overlap * np.nan, overlap * np.nan
+    known, kind = kernels(leading.__getitem__, len(leading)), Biased()
+    mean, high = kind.chance(known, np.sqrt(kind.squares(known)))
+    undefined = np.where(np.isnan(overlap), np.nan, 0)
+    return mean + undefined, high + undefined
+
+
+def rows(measured: Measured, progress: Matrix, reference: int) -> dict[str, Tabled]:
     """Overlap with the step before (NaN at the first) and with the reference step; chance."""
-    overlap, chance = measured["overlap"], measured["chance"]
-    before = np.diagonal(overlap, offset=1, axis1=1, axis2=2)
-    none = np.full((overlap.shape[0], 1), np.nan)
-    return {
-        "subspace_overlap_step_to_step": np.hstack([none, before]),
-        "subspace_overlap_with_reference": overlap[:, :, reference],
-        "subspace_overlap_chance": np.broadcast_to(chance[:, None], overlap.shape[:2]),
-    }
+    overlaps = [measured[f"overlap{part}"] for part in PARTS]
+    none = np.full((overlaps[0].shape[0], 1), np.nan)
+    before = [
+        np.hstack([none, np.diagonal(values, offset=1, axis1=1, axis2=2)]) for values in overlaps
+    ]
+    made = Tabled.of_score("subspace_overlap_step_to_step", before)
+    at_end = [values[:, :, reference] for values in overlaps]
+    made |= Tabled.of_score("subspace_overlap_with_reference", at_end)
+    chance = np.broadcast_to(measured["chance"][:, None], overlaps[0].shape[:2])
+    return {**made, "subspace_overlap_chance": Tabled(chance)}
 
 
 METRIC = TrajectoryMetric(

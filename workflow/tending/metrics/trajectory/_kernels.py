@@ -1,0 +1,102 @@
+"""The linear kernels of many representations: what each of them alone gives to errors and nulls."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tending.metrics.similarity import Indices, Matrix
+from tending.metrics.similarity._moments import SAMPLE, Side, side_motifs
+from tending.metrics.similarity._permutations import LEAST, Motifs, null
+from tending.metrics.trajectory._inner import Read
+
+ROWS = 4  # at least
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Of m kernels K_i = X_i X_i', (n, n), of representations with centred columns.
+
+    diagonals; squares: sum_s K_i[r, s]^2; ends: K_i times its diagonal; all (n, m). motifs: of
+    their U-centred parts. width: of the widest representation; size: of all, in bytes.
+    """
+
+    diagonals: Matrix
+    squares: Matrix
+    ends: Matrix
+    motifs: tuple[Motifs, ...]
+    width: int
+    size: int
+
+    @property
+    def n(self) -> int:
+        """Rows of the representations."""
+        return len(self.diagonals)
+
+    @property
+    def count(self) -> int:
+        """m."""
+        return len(self.motifs)
+
+
+def kernels(read: Read, count: int) -> Kernels:
+    """Of the representations read(i), (n, d_i), i = 0, ..., m - 1; each is read once.
+
+    Raises ValueError if row counts differ or are below 4.
+    """
+    columns, motifs, width, size = list[tuple[Matrix, ...]](), [], 0, 0
+    for i in range(count):
+        x = read(i)
+        if len(x) < ROWS:
+            raise ValueError(f"{len(x)} sequences; debiased CKA needs at least {ROWS}")
+        if columns and len(x) != len(columns[0][0]):
+            raise ValueError(
+                f"{len(x)} sequences in one representation, {len(columns[0][0])} in another; "
+                f"row i of all must be the same sequence"
+            )
+        rows = sample(*x.shape)
+        side = _side(x, rows)
+        columns.append((side.diagonal, side.squares, side.own))
+        motifs.append(side_motifs(side, rows))
+        width, size = max(width, x.shape[1]), size + x.nbytes
+    diagonals, squares, ends = (np.stack(c, axis=1) for c in zip(*columns, strict=True))
+    return Kernels(diagonals, squares, ends, tuple(motifs), width, size)
+
+
+def sample(n: int, width: int) -> Indices:
+    """The rows whose pairs stand for all pairs: all of them where n is at most twice the width.
+
+    They are those that stand for all where a single pair of representations is compared.
+    """
+    if n <= 2 * width:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(n).permutation(n)[: max(SAMPLE, width)])
+
+
+def _side(x: Matrix, rows: Indices) -> Side:
+    """One kernel with its part between the rows, in the space with the smaller matrices."""
+    diagonal = np.einsum("nd,nd->n", x, x)
+    if len(rows) == len(x):
+        k = x @ x.T
+        ends = k @ diagonal
+        return Side(diagonal, np.einsum("rs,rs->r", k, k), ends, ends, k, k)
+    products, ends = x.T @ x, x @ (x.T @ diagonal)
+    squares = np.einsum("nd,nd->n", x @ products, x)
+    return Side(diagonal, squares, ends, ends, x[rows] @ x[rows].T, products)
+
+
+def by_chance(known: Kernels, norms: Matrix, weight: float, means: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean and 95 % quantile of every pair's score after permuting one side, (m, m) each.
+
+    norms, (m,): the score is divided by those of both sides. weight: of the product of the row
+    effects. means, (m,): their products over n - 1 are the means before the division. NaN where a
+    norm is, and all for fewer rows than the third moment takes.
+    """
+    mean, high = np.full((2, known.count, known.count), np.nan)
+    for i, x in enumerate(known.motifs if known.n >= LEAST else ()):
+        for j, y in enumerate(known.motifs[i:], start=i):
+            scale, centre = float(norms[i] * norms[j]), float(means[i] * means[j]) / (known.n - 1)
+            if np.isfinite(scale):
+                found = null(known.n, x, y, weight, centre, scale)
+                mean[i, j] = mean[j, i] = found.mean
+                high[i, j] = high[j, i] = found.high
+    return mean, high
