@@ -83,6 +83,7 @@ rule all:
         plan.trajectory_files(),
         plan.groups.between(),
         plan.gradients.files(),
+        plan.divergence.files(),
     message:
         "Everything is there"
 
@@ -96,6 +97,7 @@ include: "rules/convergence.smk"
 include: "rules/representation.smk"
 include: "rules/trajectory.smk"
 include: "rules/gradients.smk"
+include: "rules/divergence.smk"
 include: "rules/tables.smk"
 include: "rules/association.smk"
 include: "rules/groups.smk"

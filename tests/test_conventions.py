@@ -11,6 +11,7 @@ import yaml
 
 from tending import found, paths
 from tending.config import FIGURES
+from tending.divergence_config import TABLE as DIVERGENCE
 from tending.published import COMPARISON
 from tending.representation_config import TABLE as REPRESENTATION
 from tending.seed_groups import EFFECTS
@@ -78,7 +79,7 @@ def test_the_conda_environment_has_the_pinned_dependencies() -> None:
 
 def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
     text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
-    rules = re.split(r"^ *rule *\w*:", text, flags=re.MULTILINE)[1:]
+    rules = re.split(r"^ *rule(?: +\w+)?:", text, flags=re.MULTILINE)[1:]
     names = re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
     scripts = {p.stem for p in (REPOSITORY / "workflow/scripts").glob("*.py")}
     assert scripts == {*names, "figure"}
@@ -89,7 +90,16 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    extra = (COMPARISON, REPRESENTATION, TRAJECTORY, GROUPS, EFFECTS, "sample_size", "gradients")
+    extra = (
+        COMPARISON,
+        REPRESENTATION,
+        TRAJECTORY,
+        GROUPS,
+        EFFECTS,
+        "sample_size",
+        "gradients",
+        DIVERGENCE,
+    )
     tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 

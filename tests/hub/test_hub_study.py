@@ -216,6 +216,22 @@ def test_steps_that_are_added_are_all_that_is_fetched(
     assert stored == [f"/models/org/a/{scene.commits['a'][2]}/model.safetensors"]
 
 
+def test_divergences_fetch_their_reference_before_the_rest(
+    scene: Scene, copied: Callable[..., Workplace]
+) -> None:
+    """Else the weights of all other steps would be kept until its turn came."""
+    models = settings(scene.workplace.folder)["models"]
+    models[0]["steps"] = [0, 2, 4, 8]
+    workplace = copied(models=models, divergence={})
+    planned = workplace.planned()
+    assert planned["fetch"] == planned["fetch_reference"] == 1
+    assert planned["reference_distribution"] == 2 and planned["divergence"] == 6
+    assert planned["activations"] == planned["spectra"] == 2
+    assert planned["hub_tokenizer"] == 1, "the text has that of the first model already"
+    fetched = workplace.finish("results/tiny/checkpoints/a/step8.json")
+    assert fetched.jobs == {"fetch_reference": 1}
+
+
 def test_a_stage_that_changed_fetches_again(scene: Scene, copied: Callable[..., Workplace]) -> None:
     workplace = copied(with_library=True, extraction={"device": "cpu", "position": 3})
     spectra = workplace.repository / "workflow/tending/spectra.py"

@@ -113,7 +113,7 @@ def stream(
     component or the published definition that is asked for.
     """
     kind = family(model.config.model_type)
-    total = _checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
+    total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
     run = _Run(model, kind, settings, positions)
     with torch.inference_mode():
@@ -123,7 +123,7 @@ def stream(
             try:
                 found = run.batch(rows.to(model.device), start)
             except RuntimeError as error:
-                batch_size = _smaller(batch_size, tokens.shape[1], error, warn)
+                batch_size = smaller(batch_size, tokens.shape[1], error, warn)
                 continue
             while found:  # outside the try: nothing of a failed batch, and nothing stays
                 sink.append(*found.pop(0))
@@ -131,7 +131,7 @@ def stream(
             progress(len(rows))
 
 
-def _checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
+def checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
     """How many sequences to run; ValueError if the tokens cannot serve."""
     total = max(settings.sequences, settings.loss_sequences)
     if len(tokens) < total:
@@ -237,7 +237,7 @@ def lacks_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)
 
 
-def _smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:
+def smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:
     """Half the batch size if `error` is a lack of memory; otherwise the error goes on."""
     if not lacks_memory(error):
         raise error

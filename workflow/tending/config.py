@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tending import (
     audit,
+    divergence_config,
     extent,
     found,
     gradient_config,
@@ -81,6 +82,7 @@ def check(config: Config) -> None:
     problems = [*(named or extent.problems(config)), *_models(config), *_corpus(config)]
     problems += [text for text in pairs.problems(config) if text not in problems]
     problems += representation_config.problems(config)
+    problems += divergence_config.problems(config)
     problems = problems or [  # these ask for the steps
         *trajectory_checks.problems(config),
         *seed_groups.problems(config),

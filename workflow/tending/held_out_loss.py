@@ -8,6 +8,15 @@ from torch import Tensor, nn
 LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
 
 
+def next_token_logits(head: Any, hidden: Tensor, logit_cap: float | None) -> Tensor:
+    """What the model's softmax is taken of, (..., rows of the head), float32.
+
+    hidden: (..., width of the head); logit_cap: see `Architecture`.
+    """
+    logits: Tensor = head(hidden).float()
+    return logits if logit_cap is None else logit_cap * torch.tanh(logits / logit_cap)
+
+
 def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | None) -> Tensor:
     """Mean next-token loss of every sequence in nats, (sequences,), float64.
 
@@ -51,8 +60,6 @@ def token_losses(head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | 
     hidden: (sequences, length, width of the head) before each token of targets (sequences,
     length). The logits of all are held.
     """
-    logits = head(hidden).float()
-    if logit_cap is not None:
-        logits = logit_cap * torch.tanh(logits / logit_cap)
+    logits = next_token_logits(head, hidden, logit_cap)
     loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     return loss.view(len(targets), -1)

@@ -59,6 +59,6 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
         raise ValueError(
             f"{folder} lacks {len(missing)} weights of its model, {missing[0]} first; get the "
             f"whole checkpoint, or, if only the output head is missing, set "
-            f"`held_out_loss.sequences` to 0"
+            f"`held_out_loss.sequences` to 0 and leave `divergence` out"
         )
     return model.to(device).eval()

@@ -116,7 +116,7 @@ def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str
         last = steps(config, model)[-1]
         name = source(model["source"]).family(model, last, study)
         kind = family(name)
-        counted = "vocabulary" in model or _has_tokenizer(model, last, study)
+        counted = "vocabulary" in model or has_tokenizer(model, last, study)
     except (ValueError, KeyError, IndexError, OSError):
         return  # said elsewhere, or checked again when the hub was asked
     for part in known:
@@ -131,7 +131,7 @@ def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str
         )
 
 
-def _has_tokenizer(model: Model, step: int, study: str) -> bool:
+def has_tokenizer(model: Model, step: int, study: str) -> bool:
     """Whether there is a tokenizer.json, or the workflow makes one."""
     if model["source"] == "hub":
         return bool(hub.tokenizer_digest(model, step, study))

@@ -37,9 +37,11 @@ BATCHES = STUDY + "/batches/{order}/step{step}.h5"
 BATCHES_REVISION = STUDY + "/batches/revision.json"
 GRADIENTS = STUDY + "/gradients/{model}/step{step}.h5"
 SAMPLE_SIZE = STUDY + "/sample_size/{model}.parquet"
+REFERENCE = STUDY + "/reference/{model}.h5"
+DIVERGENCE = STUDY + "/divergence/{model}/step{step}.h5"
 
 WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights, always
-ASKED_WEIGHT_PRODUCTS = (GRADIENTS,)  # and what only some studies ask for
+ASKED_WEIGHT_PRODUCTS = (GRADIENTS, REFERENCE, DIVERGENCE)  # and what only some studies ask for
 
 TABLE = STUDY + "/tables/{table}"
 TABLE_CSV = TABLE + ".csv"

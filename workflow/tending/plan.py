@@ -77,7 +77,8 @@ class Plan(StudyFiles):
 
     def weight_patterns(self) -> list[str]:
         """Patterns of all that the study makes from weights."""
-        return [*paths.WEIGHT_PRODUCTS, *self.gradients.weight_products()]
+        asked = [*self.gradients.weight_products(), *self.divergence.weight_products()]
+        return [*paths.WEIGHT_PRODUCTS, *asked]
 
     def remote_checkpoints(self) -> set[tuple[str, int]]:
         """Model and step of every checkpoint that is fetched."""

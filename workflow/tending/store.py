@@ -204,6 +204,10 @@ class Reader:
         *_, total, width = self._file[name].shape
         return Rows(self._file[name], index, (total if first is None else min(first, total), width))
 
+    def part(self, name: str, begin: int, end: int) -> Array:
+        """Rows begin to end, that one not included, of a (rows, width) dataset."""
+        return np.asarray(self._file[name][begin:end])
+
     def vector(self, name: str) -> Array:
         """A whole one-dimensional dataset."""
         return np.asarray(self._file[name][()])

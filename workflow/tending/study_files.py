@@ -16,6 +16,7 @@ from tending import (
     selection,
     trajectory_checks,
 )
+from tending.divergence_config import Divergence
 from tending.gradient_stage import GradientStage
 from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
@@ -34,6 +35,7 @@ class StudyFiles:
         self._steps = {n: selection.steps(config, m) for n, m in self._models.items()}
         self.groups = SeedGroups(config, self._steps)
         self.gradients = GradientStage(config, self._steps)
+        self.divergence = Divergence(config, self._steps)
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
@@ -141,7 +143,8 @@ class StudyFiles:
         compared = [published.COMPARISON] if self.published_as() else []
         of_groups = self.groups.tables(len(self._models))
         tables = [*TABLES, *of_groups, *audited, *measured, *sampled, *compared]
-        return [*tables, *self._trajectory_table(), *self.gradients.tables()]
+        asked = [*self.gradients.tables(), *self.divergence.tables()]
+        return [*tables, *self._trajectory_table(), *asked]
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""

@@ -1,0 +1,98 @@
+# Downloaded weights stay until their divergence is taken, for which the reference must be there: it
+# is fetched before the others, or theirs would pile up.
+if plan.divergence.asked:
+
+    use rule fetch as fetch_reference with:
+        wildcard_constraints:
+            model=plan.any_of(plan.remote_models()),
+            step=plan.any_of(plan.divergence.reference_steps()),
+        priority: 30
+
+    ruleorder: fetch_reference > fetch
+
+
+# The reference's logits are kept, one file per model, and every step of it is compared with them.
+rule reference_distribution:
+    input:
+        checkpoint=plan.divergence.reference_record,
+        tokens=paths.TOKENS,
+        tokenizer=plan.divergence.tokenizer,
+    output:
+        reference=paths.REFERENCE,
+    log:
+        paths.log(paths.REFERENCE),
+    benchmark:
+        paths.benchmark(paths.REFERENCE)
+    priority: 8  # every other step of the model waits for it, with its weights
+    conda:
+        "../envs/tending.yaml"
+    resources:
+        gpu=plan.gpus(),
+    params:
+        sequences=plan.divergence.sequences,
+        positions=plan.divergence.positions,
+        vocabulary=plan.divergence.vocabulary,
+        batch_size=lookup(within=config, dpath="extraction/batch_size"),
+        device=lookup(within=config, dpath="extraction/device"),
+        dtype=lookup(within=config, dpath="extraction/dtype"),
+        version=plan.divergence.version(),
+    message:
+        "Predictions of {wildcards.model} at the reference step"
+    script:
+        "../workflow/scripts/reference_distribution.py"
+
+
+rule divergence:
+    input:
+        checkpoint=paths.CHECKPOINT,
+        reference_checkpoint=plan.divergence.reference_record,
+        reference=paths.REFERENCE,
+        tokens=paths.TOKENS,
+    output:
+        divergence=paths.DIVERGENCE,
+    log:
+        paths.log(paths.DIVERGENCE),
+    benchmark:
+        paths.benchmark(paths.DIVERGENCE)
+    priority: 5
+    conda:
+        "../envs/tending.yaml"
+    resources:
+        gpu=plan.gpus(),
+    params:
+        sequences=plan.divergence.sequences,
+        positions=plan.divergence.positions,
+        batch_size=lookup(within=config, dpath="extraction/batch_size"),
+        device=lookup(within=config, dpath="extraction/device"),
+        dtype=lookup(within=config, dpath="extraction/dtype"),
+        version=plan.divergence.version(),
+    message:
+        "Divergence of {wildcards.model} at step {wildcards.step}"
+    script:
+        "../workflow/scripts/divergence.py"
+
+
+rule divergence_table:
+    input:
+        divergences=plan.divergence.files(),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="divergence"),
+            caption="../workflow/report/table_divergence.rst",
+            category="Tables",
+            labels={"table": "divergence"},
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="divergence"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="divergence"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="divergence")
+    conda:
+        "../envs/tending.yaml"
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.divergence_rows", script="divergence_table"),
+    message:
+        "Table of divergences"
+    script:
+        "../workflow/scripts/divergence_table.py"

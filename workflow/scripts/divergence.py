@@ -1,0 +1,64 @@
+"""Divergence of one checkpoint's next-token predictions from the reference's."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from tending import divergence, divergence_files, fetching, inspection, models, store
+from tending.divergence_config import Positions, probed
+from tending.job import progress, running
+
+
+def main(
+    record: Path,
+    reference_record: Path,
+    reference: Path,
+    tokens: Path,
+    sequences: int,
+    positions: Positions,
+    batch_size: int,
+    device: str,
+    dtype: str,
+    study: str,
+    keep: bool,
+    output: Path,
+) -> None:
+    checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
+    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
+    logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+    places = tuple(probed(positions, probe.shape[1]))
+    with store.Reader(reference) as file:
+        count = file.shapes[divergence_files.LOGITS][1]
+        settings = divergence.Predicted(sequences, places, count, batch_size)
+        attributes = divergence_files.attributes(
+            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, chosen.type
+        )
+        divergence_files.check(
+            reference, file.attributes, attributes, inspection.read(reference_record)
+        )
+        rows = partial(file.part, divergence_files.LOGITS)
+        with fetching.weights(checkpoint, study, keep):
+            model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+            with progress(sequences, "sequences") as advance:
+                found = divergence.divergences(
+                    model, probe, settings, rows, advance, logging.warning
+                )
+            divergence_files.write(output, found, attributes, file.attributes)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            Path(snakemake.input.checkpoint),
+            Path(snakemake.input.reference_checkpoint),
+            Path(snakemake.input.reference),
+            Path(snakemake.input.tokens),
+            snakemake.params.sequences,
+            snakemake.params.positions,
+            snakemake.params.batch_size,
+            snakemake.params.device,
+            snakemake.params.dtype,
+            snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
+            Path(snakemake.output.divergence),
+        )

@@ -1,0 +1,60 @@
+"""Next-token logits of the step that the others of a model are compared with."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from tending import divergence, divergence_files, fetching, inspection, models, store, vocabulary
+from tending.divergence_config import Positions, probed
+from tending.job import progress, running
+
+
+def main(
+    record: Path,
+    tokens: Path,
+    count: int,
+    sequences: int,
+    positions: Positions,
+    batch_size: int,
+    device: str,
+    dtype: str,
+    study: str,
+    keep: bool,
+    output: Path,
+) -> None:
+    """count: number of the model's tokens."""
+    checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
+    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
+    logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+    places = tuple(probed(positions, probe.shape[1]))
+    with fetching.weights(checkpoint, study, keep):
+        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        settings = divergence.Predicted(sequences, places, count, batch_size)
+        settings = replace(settings, vocabulary=divergence.vocabulary(model, count))
+        attributes = divergence_files.attributes(
+            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, chosen.type
+        )
+        with (
+            progress(sequences, "sequences") as advance,
+            store.writing(output, attributes, sequences * len(places)) as sink,
+        ):
+            for rows in divergence.logits(model, probe, settings, advance, logging.warning):
+                sink.append(divergence_files.LOGITS, rows)
+
+
+if __name__ == "__main__":
+    with running(snakemake.log[0], snakemake.threads):
+        main(
+            Path(snakemake.input.checkpoint),
+            Path(snakemake.input.tokens),
+            snakemake.params.vocabulary
+            or vocabulary.count(Path(next(iter(snakemake.input.tokenizer)))),
+            snakemake.params.sequences,
+            snakemake.params.positions,
+            snakemake.params.batch_size,
+            snakemake.params.device,
+            snakemake.params.dtype,
+            snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
+            Path(snakemake.output.reference),
+        )
