@@ -112,7 +112,7 @@ rule loss_table:
         "../envs/tending.yaml"
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="loss_table"),
+        code=code_hash("tending.perplexity", script="loss_table"),
     message:
         "Table of held-out losses"
     script:

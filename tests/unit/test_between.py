@@ -150,6 +150,9 @@ def test_a_file_holds_what_was_written_and_keeps_what_has_not_changed(tmp_path: 
     again = [*seeds[:2], Seed("c", activations(2), created="now")]
     assert between.kept(path, between.attributes(again, "g", "code"), codes) == {}
     assert between.kept(tmp_path / "none.h5", attributes, codes) == {}
+    older = tmp_path / "older.h5"  # scores alone, as files had before
+    store.write_arrays(older, {"cka/mlp_out": np.zeros((3, LAYERS))}, attributes)
+    assert between.kept(older, attributes, codes) == {}
 
 
 def test_an_activation_of_the_whole_model_is_scored_once_and_has_one_row(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tending import effects, found, group_tables, summary, tables
+from tending import effects, found, group_tables, late_phase, late_rows, summary, tables
 from tending.association_table import Asked, association
 from tending.between_tables import between_blocks
 from tending.config import SPECTRUM
@@ -39,7 +39,7 @@ CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisatio
 CATEGORIES |= {"Representations", "Trajectory", "Seeds", "Gradients"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 TABLES += ("published_comparison", "representation", "trajectory", "groups", "effects")
-TABLES += ("sample_size", "gradients")
+TABLES += ("sample_size", "gradients", "late_phase")
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
 
@@ -154,6 +154,7 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         **layers,
         "association": association(layers, asked),
         "loss": _table(study, _losses(study)),
+        "late_phase": _late(study),
         "training": _table(study, _training(study, random) if study.trained else []),
         "published_comparison": _comparison(study, random),
         "representation": _table(study, _representations(study, random)),
@@ -345,6 +346,16 @@ def _losses(study: Study) -> list[dict[str, Any]]:
         rows.append({**row, "quantity": "held_out_loss", "value": value, **ends})
         rows.append({**row, "quantity": "held_out_loss_standard_error", "value": 0.02})
     return rows
+
+
+def _late(study: Study) -> pd.DataFrame:
+    blocks: list[tables.Columns] = []
+    for model in study.models:
+        values = [_loss(model, study, step) for step in study.steps]
+        late = late_phase.of_means(values, [0.02] * len(values), study.steps)
+        place = {"study": "fabricated", "model": model.name, "parameters": model.parameters}
+        blocks += late_rows.blocks(place, "held_out_loss", late, study.steps[-1], 512)
+    return tables.table(blocks)
 
 
 def _loss(model: Model, study: Study, step: int) -> float:
@@ -804,9 +815,10 @@ def test_summary_page_stands_alone(case: str) -> None:
         assert forbidden not in page.lower()
     assert all(model.name in page for model in study.models)
     assert page.count('<tr class="model">') == len(study.models)
-    table, nulls = page.split("<h2>")
+    table, nulls, late = page.split("<h2>")
     assert table.count("<tr") == 1 + len(study.models) * len(study.components)
     assert nulls.count("<tr") == 1 + len(study.models) * len(study.components) * len(study.metrics)
+    assert late.count("<tr") == 1 + len(study.models)
 
 
 def test_summary_escapes_names() -> None:

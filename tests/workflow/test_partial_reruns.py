@@ -11,7 +11,7 @@ Copied = Callable[..., Workplace]
 AGGREGATES = Counter(
     [
         *(f"{name}_table" for name in ("effective_rank", "convergence", "stabilisation", "loss")),
-        "association_table",
+        *("association_table", "late_phase_table"),
         *(f"figure_{name}" for name in FIGURES),
         *("summary", "study_config", "report"),
     ]
@@ -55,9 +55,10 @@ def test_adding_a_metric_computes_only_it(copied: Copied) -> None:
     edit(new, "    influence=influence,\n    streams=True,\n", "")
     workplace.configure(similarity=["cka", "cka_debiased", "half_cka"])
     jobs = workplace.finish().jobs
-    assert jobs == without(AGGREGATES, "effective_rank_table", "loss_table") - Counter(
-        {"figure_rank_by_step": 0}
-    ) + Counter({"convergence": 6})
+    unmoved = ("effective_rank_table", "loss_table", "late_phase_table")
+    assert jobs == without(AGGREGATES, *unmoved) - Counter({"figure_rank_by_step": 0}) + Counter(
+        {"convergence": 6}
+    )
     log = (workplace.results / "logs/convergence/a/step2.log").read_text("utf-8")
     assert "kept: cka, cka_debiased; computing: half_cka" in log
     table = tables.read(workplace.results / "tables/convergence.parquet")
@@ -77,7 +78,7 @@ def test_adding_a_spectrum_metric_computes_only_it(copied: Copied) -> None:
     (folder / "twice.py").write_text(text.replace("np.exp(", "2 * np.exp("), "utf-8")
     names = ["effective_rank", "proportional_effective_rank", "twice"]
     jobs = workplace.configure(spectrum=names).finish().jobs
-    unmoved = ("convergence_table", "stabilisation_table", "loss_table")
+    unmoved = ("convergence_table", "stabilisation_table", "loss_table", "late_phase_table")
     assert jobs == without(AGGREGATES, *unmoved)
 
 

@@ -24,7 +24,7 @@ def test_every_job_runs_once(finished: Finished) -> None:
     once = ["embedded_corpus", "corpus", "summary", "study_config", "report"]
     once += [f"figure_{name}" for name in FIGURES]
     once += [f"{table}_table" for table in ("effective_rank", "convergence", "stabilisation")]
-    once += ["loss_table", "training_table", "association_table"]
+    once += ["loss_table", "late_phase_table", "training_table", "association_table"]
     expected = Counter({"train": 2, **dict.fromkeys(once, 1)})
     assert jobs == expected + Counter(dict.fromkeys(per_checkpoint, CHECKPOINTS))
 
@@ -64,7 +64,9 @@ def test_tables_hold_everything_exactly_once(finished: Finished) -> None:
         "effective_rank": 3 * (2 + 1) * 4 * 2,
         # whole layers have standard errors and nulls besides
         "convergence": 3 * (2 + 1) * (2 * 3 + 2) * 2,
-        "loss": CHECKPOINTS * 2,
+        "loss": CHECKPOINTS * 4,
+        # of a model and of each of its steps
+        "late_phase": 2 * (3 + 3 * 2),
         "training": 2 * 6 * 3,
         # metrics x thresholds x ((rows of layers and heads) x 2 units + medians x 2 + shares),
         # and an interval of each

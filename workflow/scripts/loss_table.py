@@ -1,8 +1,8 @@
-"""Held-out losses of all checkpoints, as a table."""
+"""Held-out losses and perplexities of all checkpoints, as a table."""
 
 from pathlib import Path
 
-from tending import store, tables
+from tending import perplexity, store, tables
 from tending.job import running
 
 
@@ -12,7 +12,9 @@ def main(activations: list[Path], training_steps: dict[str, int], csv: Path, par
         with store.Reader(path) as file:
             if store.LOSS in file.shapes:
                 place = tables.where(file.attributes, training_steps)
-                blocks += tables.loss_blocks(place, file.vector(store.LOSS))
+                losses = file.vector(store.LOSS)
+                blocks += tables.loss_blocks(place, losses)
+                blocks += perplexity.blocks(place, losses)
     tables.write(tables.table(blocks), csv, parquet)
 
 

@@ -47,6 +47,14 @@ def constant(module: str, name: str) -> object:
     raise ValueError(f"{module} has no literal {name} at its top level")
 
 
+def constant_or(module: str, name: str, default: object) -> object:
+    """The same, or `default` where the module has no such literal."""
+    try:
+        return constant(module, name)
+    except ValueError:
+        return default
+
+
 def literals(module: str) -> dict[str, Any]:
     """Every literal assigned to a name in capitals at the top of `module`, without importing it."""
     found: dict[str, Any] = {}

@@ -22,7 +22,10 @@ from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
 
 Wildcards = Any  # Snakemake's, with .study, .model and .step
-TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
+TABLES = (
+    *("effective_rank", "convergence", "stabilisation", "association"),
+    *("loss", "late_phase", "training"),
+)
 
 
 class StudyFiles:
@@ -90,7 +93,8 @@ class StudyFiles:
     def figures(self) -> list[str]:
         """Names of the figures to draw: those of the config that have something to show."""
         wanted = self.config.get("figures", found.names(study_config.FIGURES))
-        drawn = [name for name in wanted if set(self.tables_of(name)) - self._empty_tables()]
+        empty = self._empty_tables()
+        drawn = [n for n in wanted if {*self.tables_of(n), *self.optional_tables(n)} - empty]
         drawn = [name for name in drawn if name not in self._unasked()]
         return [n for n in drawn if set(self.tables_of(n)) - self.maps_of(n) <= set(self.tables())]
 
@@ -100,6 +104,12 @@ class StudyFiles:
         assert isinstance(tables, tuple)
         return list(tables)
 
+    def optional_tables(self, figure: str) -> list[str]:
+        """Names of the tables a figure shows besides, of those that the study has."""
+        named = found.constant_or(f"{study_config.FIGURES}.{figure}", "OPTIONAL", ())
+        assert isinstance(named, tuple)
+        return [table for table in named if table in self.tables()]
+
     def figure_text(self, figure: str, constant: str) -> str:
         """A figure's TITLE or CATEGORY."""
         return str(found.constant(f"{study_config.FIGURES}.{figure}", constant))
@@ -108,7 +118,7 @@ class StudyFiles:
         """Tables a figure is drawn from; for a map of checkpoints or layers, the models' files."""
         tables = [name for name in self.tables_of(figure) if name not in self.maps_of(figure)]
         models = self.trajectory_files() if self.maps_of(figure) else []
-        return [*self.table_files(tables), *models]
+        return [*self.table_files([*tables, *self.optional_tables(figure)]), *models]
 
     def figure_modules(self, figure: str) -> list[str]:
         """The modules that draw a figure, and make tables of maps for it."""
@@ -200,7 +210,7 @@ class StudyFiles:
     def _empty_tables(self) -> set[str]:
         empty = set() if self.trained("{model}") else {"training"}
         if not self.config["held_out_loss"]["sequences"]:
-            empty.add("loss")
+            empty |= {"loss", "late_phase"}
         if not self.config["representation"]:
             empty.add(representation_config.TABLE)
         if not self._trajectory_table():

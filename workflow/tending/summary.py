@@ -10,6 +10,7 @@ import pandas as pd
 from tending.early_scores import early_quantity
 from tending.figures import Options
 from tending.figures import _select as select
+from tending.late_report import late_html
 from tending.null_report import null_html
 from tending.resampled import interval_quantity
 from tending.tables import fraction_quantity
@@ -115,7 +116,8 @@ def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
         f'<div class="wide"><table>\n<thead>\n{_header(options)}</thead>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table></div>\n{_legend(options)}"
-        f"{null_html(tables['convergence'], options)}</body>\n</html>\n"
+        f"{null_html(tables['convergence'], options)}{late_html(tables['late_phase'], options)}"
+        f"</body>\n</html>\n"
     )
 
 

@@ -1,7 +1,8 @@
 """Figures: tables in, a matplotlib Figure out, one file per figure, found by its name.
 
 A figure module declares `TABLES`, `TITLE` and `CATEGORY` as literals, which are read without
-importing it, and a function `draw(tables, options)`. Modules with an underscore are shared.
+importing it, and a function `draw(tables, options)`; `OPTIONAL` names tables that it shows besides,
+where a study has them. Modules with an underscore are shared.
 """
 
 import json

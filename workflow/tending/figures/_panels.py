@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from tending.figures import _select as select
 from tending.figures._style import (
@@ -25,6 +26,8 @@ from tending.figures._style import (
 Grid = list[list[Axes]]
 STEP_LABEL = "training step"
 _OFF_AXIS = 0.03
+_SIZE_MARGIN = 1.6  # ratio of the ends of an axis of sizes to the sizes at them
+_SIZE_LABEL = 0.17  # of that axis that a label takes
 
 
 def grid(
@@ -125,6 +128,19 @@ def depth_bar(figure: Figure, axes: Grid) -> None:
         aspect=40,
     )
     bar.outline.set_visible(False)
+
+
+def size_axis(ax: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis with the sizes themselves as ticks, as far as their labels fit."""
+    low, high = sizes[0] / _SIZE_MARGIN, sizes[-1] * _SIZE_MARGIN
+    shown = [sizes[0]]
+    for size in sizes[1:]:
+        if np.log(size / shown[-1]) >= _SIZE_LABEL * np.log(high / low):
+            shown.append(size)
+    ax.set_xscale("log")
+    ax.set_xticks(shown, [select.count(size) for size in shown])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(low, high)
 
 
 def category_axis(ax: Axes, steps: Sequence[int], most: int = 16) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 
 from tending import pooling
 from tending.effects import CORRELATION, PEAK, RATE, SIZE, UNADJUSTED
@@ -23,8 +22,6 @@ CATEGORY = "Stabilisation"
 
 _UNKNOWN = "unknown"
 _APART = 1.12  # ratio between the places of two learning rates at one size
-_MARGIN = 1.6  # ratio of the ends of the axis to the sizes at them
-_LABEL = 0.17  # of the axis that a label takes
 
 
 @styled
@@ -44,7 +41,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             _points(ax, points, rates.map(_label), looks, options)
             title = f"{select.metric_label(metric)} $\\geq$ {quantity.split('_')[-1]}\n"
             ax.set_title(title + _found(effects, quantity, component), loc="left", fontsize=7)
-            _size_axis(ax, sorted({int(p) for p in table["parameters"].dropna()}))
+            _panels.size_axis(ax, sorted({int(p) for p in table["parameters"].dropna()}))
         row[0].set_ylabel(f"{select.component_label(component)}\nsettled from this fraction on")
     for ax in axes[-1]:
         ax.set_xlabel("parameters")
@@ -86,19 +83,6 @@ def _points(
                 "elinewidth": 1.1,
             }
             ax.errorbar(place, float(mean.value), yerr=half, fmt=look.marker, **bar)
-
-
-def _size_axis(ax: Axes, sizes: list[int]) -> None:
-    """A logarithmic axis with the sizes themselves as ticks, as far as their labels fit."""
-    low, high = sizes[0] / _MARGIN, sizes[-1] * _MARGIN
-    shown = [sizes[0]]
-    for size in sizes[1:]:
-        if np.log(size / shown[-1]) >= _LABEL * np.log(high / low):
-            shown.append(size)
-    ax.set_xscale("log")
-    ax.set_xticks(shown, [select.count(size) for size in shown])
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(low, high)
 
 
 def _found(effects: pd.DataFrame, quantity: str, component: str) -> str:

@@ -1,0 +1,24 @@
+rule late_phase_table:
+    input:
+        activations=plan.per_checkpoint(paths.ACTIVATIONS),
+    output:
+        csv=report(
+            plan.path(paths.TABLE_CSV, table="late_phase"),
+            caption="../workflow/report/table_late_phase.rst",
+            category="Tables",
+            labels={"table": "late_phase"},
+        ),
+        parquet=plan.path(paths.TABLE_PARQUET, table="late_phase"),
+    log:
+        plan.path(paths.log(paths.TABLE_CSV), table="late_phase"),
+    benchmark:
+        plan.path(paths.benchmark(paths.TABLE_CSV), table="late_phase")
+    conda:
+        "../envs/tending.yaml"
+    params:
+        training_steps=plan.training_steps(),
+        code=code_hash("tending.late_rows", script="late_phase_table"),
+    message:
+        "Table of the late phase"
+    script:
+        "../workflow/scripts/late_phase_table.py"
