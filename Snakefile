@@ -47,6 +47,10 @@ if workflow.is_main_process and selection.unresolved(config):
     study.check(config)
 plan = Plan(config)
 
+if workflow.is_main_process:
+    for warning in study.check_evaluations(config):
+        logger.warning(warning)
+
 # A limit that `--resources gpu=1` leaves alone; `--resources gpu=1 download=4` changes it.
 workflow.global_resources.setdefault("download", 2)
 
@@ -101,6 +105,7 @@ include: "rules/divergence.smk"
 include: "rules/tables.smk"
 include: "rules/late.smk"
 include: "rules/association.smk"
+include: "rules/evaluations.smk"
 include: "rules/groups.smk"
 include: "rules/effects.smk"
 include: "rules/sample_size.smk"

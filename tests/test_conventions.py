@@ -12,6 +12,8 @@ import yaml
 from tending import found, paths
 from tending.config import FIGURES
 from tending.divergence_config import TABLE as DIVERGENCE
+from tending.evaluations import OUTCOMES
+from tending.evaluations import TABLE as EVALUATIONS
 from tending.published import COMPARISON
 from tending.representation_config import TABLE as REPRESENTATION
 from tending.seed_groups import EFFECTS
@@ -100,6 +102,7 @@ def test_every_figure_and_table_has_a_caption() -> None:
         "gradients",
         DIVERGENCE,
     )
+    extra += (EVALUATIONS, OUTCOMES)
     tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
     assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
 

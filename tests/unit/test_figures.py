@@ -22,7 +22,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tending import effects, found, group_tables, late_phase, late_rows, summary, tables
+from tending import (
+    effects,
+    found,
+    group_tables,
+    late_phase,
+    late_rows,
+    outcome_association,
+    summary,
+    tables,
+)
 from tending.association_table import Asked, association
 from tending.between_tables import between_blocks
 from tending.config import SPECTRUM
@@ -36,10 +45,11 @@ PACKAGE = "tending.figures"
 FIGURES = found.names(PACKAGE)
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 CATEGORIES = {"Convergence", "Effective rank", "Published values", "Stabilisation", "Training"}
-CATEGORIES |= {"Representations", "Trajectory", "Seeds", "Gradients"}
+CATEGORIES |= {"Representations", "Trajectory", "Seeds", "Gradients", "Evaluations"}
 TABLES = ("effective_rank", "convergence", "stabilisation", "association", "loss", "training")
 TABLES += ("published_comparison", "representation", "trajectory", "groups", "effects")
 TABLES += ("sample_size", "gradients", "late_phase")
+TABLES += ("evaluations", "outcome_association")
 MAPS = ("checkpoint_map", "layer_map")  # made for a figure from the models' files
 
 
@@ -165,7 +175,10 @@ def fabricate(study: Study, seed: int = 0) -> dict[str, pd.DataFrame]:
         "gradients": _table(
             study, gradient_rows.rows(_places(study), study.steps, study.rank_metrics)
         ),
+        "evaluations": _table(study, _evaluations(study, random)),
     }
+    lead = outcome_association.Asked(study.rank_metrics, study.metrics, lengths)
+    made["outcome_association"] = outcome_association.outcome_association(made, lead)
     rates = {m.name: _rate(m) for m in study.models} if study.trained else {}
     settled = made["stabilisation"]
     found_effects = effects.effects(settled, study.metrics, study.thresholds, rates)
@@ -356,6 +369,19 @@ def _late(study: Study) -> pd.DataFrame:
         place = {"study": "fabricated", "model": model.name, "parameters": model.parameters}
         blocks += late_rows.blocks(place, "held_out_loss", late, study.steps[-1], 512)
     return tables.table(blocks)
+
+
+def _evaluations(study: Study, random: np.random.Generator) -> list[dict[str, Any]]:
+    """Scores that rise, of which one has standard errors and a direction."""
+    rows: list[dict[str, Any]] = [{"quantity": "arc_easy:acc_higher_is_better", "value": 1.0}]
+    for model, step in itertools.product(study.models, study.steps):
+        value = 0.25 + 0.3 * step / study.steps[-1] + random.normal(0, 0.02)
+        row = {"model": model.name, "step": step}
+        ends = {"low": value - 0.02, "high": value + 0.02}
+        rows.append({**row, "quantity": "arc_easy:acc", "value": value, **ends, "n": 2376})
+        rows.append({**row, "quantity": "arc_easy:acc_standard_error", "value": 0.01})
+        rows.append({**row, "quantity": "lambada:perplexity", "value": 1 / value})
+    return rows
 
 
 def _loss(model: Model, study: Study, step: int) -> float:

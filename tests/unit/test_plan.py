@@ -9,6 +9,8 @@ import pytest
 from test_config import TRAINED, config
 
 from tending import found, paths, plan, provenance
+from tending.evaluations import OUTCOMES
+from tending.evaluations import TABLE as EVALUATIONS
 from tending.plan import Plan
 from tending.published import COMPARISON
 from tending.study_files import TABLES
@@ -18,7 +20,7 @@ from tending.study_files import TABLES
 GROUPED = ("groups", "effects")
 UNASKED = {"published_medians", "representation_by_step", "seeds", "between_seeds", "effects"}
 UNASKED |= {"six_panels", "gradient_norm", "gradient_cosine"}
-UNASKED |= {"score_by_n", *found.names("tending.metrics.trajectory")}
+UNASKED |= {"score_by_n", "evaluations", *found.names("tending.metrics.trajectory")}
 FIGURES = [name for name in found.names("tending.figures") if name not in UNASKED]
 PATTERNS = {
     name: value
@@ -131,14 +133,23 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
     made = config(lambda c: c.update(held_out_loss={"sequences": 0}))
     planned = Plan(made)
     for figure in FIGURES:
-        only_loss = set(planned.tables_of(figure)) <= {"loss", "late_phase"}
+        only_loss = set(planned.tables_of(figure)) <= {"loss", "late_phase", OUTCOMES}
         assert (figure in planned.figures()) == (not only_loss)
 
 
 @pytest.mark.parametrize("figure", found.names("tending.figures"))
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
-    others = {COMPARISON, "representation", "trajectory", "checkpoint_map", "layer_map", *GROUPED}
+    others = {
+        EVALUATIONS,
+        OUTCOMES,
+        COMPARISON,
+        "representation",
+        "trajectory",
+        "checkpoint_map",
+        "layer_map",
+        *GROUPED,
+    }
     assert set(planned.tables_of(figure)) <= {*TABLES, *others, "sample_size", "gradients"}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")
@@ -187,14 +198,14 @@ def test_a_study_beside_the_paper_has_its_table_and_figure() -> None:
     planned = replicating()
     assert planned.published_as() == {"one": "70M"}
     assert planned.references() == {"one": 1024}
-    assert planned.tables() == [*TABLES, COMPARISON]
+    assert planned.tables() == [*TABLES, COMPARISON, OUTCOMES]
     assert set(planned.figures()) == {*FIGURES, "published_medians"}
     assert f"results/small/tables/{COMPARISON}.csv" in planned.report_files()
     assert len(planned.published_tables()) == 2
 
 
 def test_a_study_of_its_own_has_nothing_of_the_paper(small: Plan) -> None:
-    assert small.tables() == list(TABLES)
+    assert small.tables() == [*TABLES, OUTCOMES]
     assert small.published_as() == small.references() == {}
     assert small.published_tables() == []
     assert not any("published" in path for path in [*small.report_files(), *small.figure_files()])

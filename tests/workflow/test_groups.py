@@ -20,6 +20,7 @@ AGGREGATES = Counter(
 )
 OF_MODELS = Counter(["effective_rank_table", "convergence_table", "stabilisation_table"])
 OF_MODELS += Counter(["loss_table", "late_phase_table", "training_table", "association_table"])
+OF_MODELS += Counter(["outcome_association_table"])
 
 
 def models(seeds: int) -> list[dict[str, Any]]:

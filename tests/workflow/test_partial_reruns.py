@@ -11,7 +11,7 @@ Copied = Callable[..., Workplace]
 AGGREGATES = Counter(
     [
         *(f"{name}_table" for name in ("effective_rank", "convergence", "stabilisation", "loss")),
-        *("association_table", "late_phase_table"),
+        *("association_table", "late_phase_table", "outcome_association_table"),
         *(f"figure_{name}" for name in FIGURES),
         *("summary", "study_config", "report"),
     ]

@@ -25,6 +25,7 @@ def test_every_job_runs_once(finished: Finished) -> None:
     once += [f"figure_{name}" for name in FIGURES]
     once += [f"{table}_table" for table in ("effective_rank", "convergence", "stabilisation")]
     once += ["loss_table", "late_phase_table", "training_table", "association_table"]
+    once += ["outcome_association_table"]
     expected = Counter({"train": 2, **dict.fromkeys(once, 1)})
     assert jobs == expected + Counter(dict.fromkeys(per_checkpoint, CHECKPOINTS))
 

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from tending import (
     audit,
     divergence_config,
+    evaluations,
     extent,
     found,
     gradient_config,
@@ -88,6 +89,20 @@ def check(config: Config) -> None:
         *seed_groups.problems(config),
         *gradient_config.problems(config),
     ]
+    _refuse(config, [*problems, *evaluations.problems(config)])
+
+
+def check_evaluations(config: Config) -> list[str]:
+    """Raise ConfigError listing every problem in the files of evaluations; returns warnings.
+
+    Reads all of them, so one process does it and no job; the models' steps must be known.
+    """
+    problems, warnings = evaluations.check(config)
+    _refuse(config, problems)
+    return warnings
+
+
+def _refuse(config: Config, problems: list[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"the study {config['study']!r} cannot be run:\n{listed}")

@@ -17,6 +17,7 @@ from tending import (
     trajectory_checks,
 )
 from tending.divergence_config import Divergence
+from tending.evaluations import Evaluations
 from tending.gradient_stage import GradientStage
 from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
@@ -39,6 +40,7 @@ class StudyFiles:
         self.groups = SeedGroups(config, self._steps)
         self.gradients = GradientStage(config, self._steps)
         self.divergence = Divergence(config, self._steps)
+        self.evaluations = Evaluations(config)
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""
@@ -153,7 +155,7 @@ class StudyFiles:
         compared = [published.COMPARISON] if self.published_as() else []
         of_groups = self.groups.tables(len(self._models))
         tables = [*TABLES, *of_groups, *audited, *measured, *sampled, *compared]
-        asked = [*self.gradients.tables(), *self.divergence.tables()]
+        asked = [*self.gradients.tables(), *self.divergence.tables(), *self.evaluations.tables()]
         return [*tables, *self._trajectory_table(), *asked]
 
     def report_files(self) -> list[str]:
