@@ -96,6 +96,10 @@ def test_defaults_are_filled_in() -> None:
     study.check(made)
 
 
+def test_one_batch_of_tokens_is_enough() -> None:
+    study.check(config(lambda c: c["models"][0]["recipe"].update(training_tokens=16 * 65)))
+
+
 def test_what_the_user_wrote_is_left() -> None:
     made = config(lambda c: c.update(extraction={"dtype": "bfloat16"}, similarity=["cka"]))
     assert made["extraction"]["dtype"] == "bfloat16"
@@ -113,6 +117,11 @@ REFUSED: dict[str, tuple[Edit, str, str]] = {
         lambda c: c["models"][1]["recipe"].update(width=3),
         "models[1].recipe",
         "'width'",
+    ),
+    "a text for a number of tokens": (
+        lambda c: c["models"][1]["recipe"].update(training_tokens="all"),
+        "models[1].recipe.training_tokens",
+        "'all' is not of type 'integer'. How many tokens are trained on",
     ),
     "missing key": (lambda c: c.pop("corpus"), "the config", "'corpus'"),
     "missing part of a recipe": (
@@ -336,6 +345,12 @@ def test_an_unknown_name_lists_the_known(key: str, name: str, known: str) -> Non
         (
             lambda c: c["models"][0]["recipe"].update(heads=3),
             "models: one: recipe: d_model 32 is not a multiple of heads 3",
+        ),
+        (
+            lambda c: c["models"][0]["recipe"].update(training_tokens=1039),
+            "models: one: recipe: training_tokens 1039 are less than one batch, 16 sequences of 64 "
+            "tokens and the token after each, which is 1040; raise it or lower `batch` or "
+            "`sequence_length`",
         ),
     ],
 )

@@ -90,6 +90,17 @@ def test_a_recipe_is_told_in_full_and_in_order(small: Plan) -> None:
     assert TRAINED.items() <= json.loads(told).items()
 
 
+def test_recipes_are_told_as_before_there_was_a_limit_on_tokens() -> None:
+    """Else every existing study would train its models again."""
+    made = config(lambda c: c["models"][1]["recipe"].update(training_tokens=5000))
+    told = [Plan(made).recipe(job(model=name)) for name in ("one", "two")]
+    assert told[0] == (
+        '{"batch": 16, "d_model": 32, "heads": 2, "layers": 2, "learning_rate": 0.01, '
+        '"save_every": 64, "seed": 0, "sequence_length": 64, "steps": 1024}'
+    )
+    assert json.loads(told[1])["training_tokens"] == 5000
+
+
 def test_progress_is_a_share_of_each_training(small: Plan) -> None:
     assert small.training_steps() == {"one": 1024, "two": 1024}
 

@@ -22,7 +22,7 @@ from tending import (
     trajectory_checks,
 )
 from tending import steps as schedules
-from tending.checkpoints import hub, source
+from tending.checkpoints import hub, source, trained
 from tending.components import DEFAULT
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 from tending.families import published_family
@@ -224,11 +224,8 @@ def _ends(
     reference = config["reference"]
     if reference != "last" and reference not in wanted:
         yield f"the reference step {reference} is not among its steps; add it to them"
-    if model["source"] == "trained" and model["recipe"]["d_model"] % model["recipe"]["heads"]:
-        yield (
-            f"recipe: d_model {model['recipe']['d_model']} is not a multiple of "
-            f"heads {model['recipe']['heads']}"
-        )
+    if model["source"] == "trained":
+        yield from trained.problems(trained.recipe(model))
 
 
 def _rows(config: Config) -> Iterator[str]:

@@ -86,6 +86,20 @@ def batch(tokens: Tokens, recipe: Recipe, step: int) -> Tensor:
     return torch.from_numpy(data_order.rows(tokens, step, **order).astype(np.int64))
 
 
+def part(tokens: Tokens, recipe: Recipe) -> Tokens:
+    """The tokens of a training stream that a recipe trains on, its first `training_tokens`.
+
+    Raises ValueError if it asks for more than there are.
+    """
+    wanted = recipe.training_tokens
+    if wanted is not None and wanted > tokens.size:
+        raise ValueError(
+            f"training_tokens {wanted}, but the corpus has {tokens.size} training tokens; "
+            f"lower it, or leave it out to train on all of them"
+        )
+    return tokens[:wanted]
+
+
 @dataclass
 class _State:
     """A training in progress: everything the next update depends on, and the log so far."""
@@ -111,8 +125,10 @@ def train(
     folder/step{N}; an interrupted training of the same recipe and corpus in it is taken up at
     its last checkpoint. report(updates, loss) is called after every update, and at the start
     with the updates that need not be done again. Returns the log, LOG_COLUMNS for each update.
-    Raises FloatingPointError if the loss is not finite.
+    Raises FloatingPointError if the loss is not finite, ValueError if the stream is shorter than
+    the recipe's training_tokens.
     """
+    tokens = part(tokens, recipe)
     transformers_logging.disable_progress_bar()
     torch.use_deterministic_algorithms(True)
     folder.mkdir(parents=True, exist_ok=True)

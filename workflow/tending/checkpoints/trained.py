@@ -1,5 +1,6 @@
 """Models that the workflow trains itself: recipes and their checkpoint schedule."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ class Recipe:
 
     Widths in units, learning_rate at its peak, batch in sequences of sequence_length tokens,
     steps in updates; a checkpoint is kept at 0, 1, 2, 4, ..., 512 and every save_every updates.
+    training_tokens: how many tokens of the training stream, from its first on, are trained on
+    again and again; None for all.
     """
 
     d_model: int
@@ -29,15 +32,33 @@ class Recipe:
     sequence_length: int
     save_every: int
     seed: int
+    training_tokens: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name."""
-        return asdict(self)
+        """The fields by name, without a limit where there is none.
+
+        It stands in manifests and decides whether a training can be taken up, so a key that a
+        recipe does not use must not be in it.
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def recipe(model: Model) -> Recipe:
     """The recipe of a model in the config."""
     return Recipe(**model["recipe"])
+
+
+def problems(recipe: Recipe) -> Iterator[str]:
+    """Why a model cannot be trained by a recipe, as far as it can be said without the corpus."""
+    if recipe.d_model % recipe.heads:
+        yield f"recipe: d_model {recipe.d_model} is not a multiple of heads {recipe.heads}"
+    needed = recipe.batch * (recipe.sequence_length + 1)  # each sequence and the token after it
+    if recipe.training_tokens is not None and recipe.training_tokens < needed:
+        yield (
+            f"recipe: training_tokens {recipe.training_tokens} are less than one batch, "
+            f"{recipe.batch} sequences of {recipe.sequence_length} tokens and the token after "
+            f"each, which is {needed}; raise it or lower `batch` or `sequence_length`"
+        )
 
 
 def schedule(recipe: Recipe) -> list[int]:
