@@ -1,5 +1,5 @@
 # make run: install exactly pinned dependencies into .venv and run the default study.
-# make test: the same set-up, then all tests.
+# make test: the same set-up, then all tests, at most four files of them at a time.
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +12,7 @@ run: .venv/installed
 	$(BIN)/snakemake --cores all --resources gpu=1
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -82,8 +82,10 @@ def study(name: str) -> dict[str, Any]:
 
 
 def check(jobs: dict[str, int], checkpoints: int) -> None:
-    for rule in ("fetch", "activations", "spectra", "convergence"):
+    for rule in ("activations", "spectra", "convergence"):
         assert jobs[rule] == checkpoints, rule
+    # with divergences, what others are compared with is fetched by a rule of its own
+    assert jobs["fetch"] + jobs.get("fetch_reference", 0) == checkpoints
     assert jobs["corpus_revision"] == jobs["corpus"] == jobs["audit_table"] == 1
 
 
@@ -100,6 +102,11 @@ def test_pythia_and_its_seeds(hub: Hub, tmp_path: Path, name: str, models: int) 
     groups = {model["group"] for model in study(name)["models"] if "group" in model}
     assert jobs.get("between", 0) == len(groups) * PAPER
     assert len(groups) == (5 if name == "polypythias.yaml" else 0)
+    asked = "gradients" in study(name)
+    assert asked == (name != "polypythias.yaml")
+    assert jobs.get("gradients", 0) == asked * models * PAPER
+    assert jobs.get("gradient_batches", 0) == asked * PAPER  # all sizes share one data order
+    assert jobs.get("batches_revision", 0) == asked
     assert hub.sent("*.safetensors") == 0
 
 

@@ -1,5 +1,7 @@
 """The early score: medians within resamples, the right checkpoint, and the page that shows it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,6 +41,20 @@ def test_it_is_of_the_last_checkpoint_within_the_early_part() -> None:
     assert row["quantity"] == "cka_early_score" and pd.isna(row["layer"])
     assert row["value"] == 0.2 and row["low"] < 0.2 < row["high"]
     assert rows(scores(30, 0.3, 3)).empty
+
+
+def test_the_reference_step_is_passed_over() -> None:
+    """Its score is 1 by construction, also if only the beginning of a training is studied."""
+    read = [scores(step, level, 3) for step, level in ((5, 0.3), (10, 1.0))]
+    for each in read:
+        each.attributes["reference_step"] = 10
+    (row,) = rows(*read).to_dict("records")
+    assert (row["step"], row["value"]) == (5, 0.3)
+    made = fabricate(TINY)
+    last = int(made["convergence"]["step"].max())
+    options = replace(TINY.options, early=1.0, references={"one-layer": last})
+    frame = summary.summary(made, options).set_index("model")
+    assert frame.loc["one-layer", "early_step"] < last
 
 
 def test_heads_and_what_has_no_layers_and_restricted_metrics_have_none() -> None:
@@ -81,6 +97,17 @@ def test_a_layer_without_resamples_leaves_the_interval_empty() -> None:
     read.metrics["cka"]["mlp_out"].draws[1] = np.nan
     (row,) = rows(read).to_dict("records")
     assert row["value"] == 0.1 and pd.isna(row["low"]) and pd.isna(row["high"])
+
+
+def test_the_summary_has_none_where_a_layer_has_none() -> None:
+    made = fabricate(TINY)
+    whole = summary.summary(made, TINY.options)
+    scores = made["convergence"].copy()
+    early = scores["step"].eq(whole["early_step"].iloc[0]) & scores["layer"].eq(0)
+    scores.loc[early & scores["head"].isna(), "value"] = pd.NA
+    frame = summary.summary({**made, "convergence": scores}, TINY.options)
+    assert whole["mlp_out_early_score"].notna().all()
+    assert frame["mlp_out_early_score"].isna().all()
 
 
 def test_the_summary_shows_it_below_the_score() -> None:

@@ -400,3 +400,13 @@ def test_the_table_has_scores_intervals_errors_and_directions() -> None:
         "arc_easy:acc_higher_is_better": 1.0,
         "lambada_openai:perplexity_higher_is_better": 0.0,
     }
+
+
+def test_samples_that_are_all_wrong_do_not_make_a_score_certain() -> None:
+    rows = "one,0,gsm8k,acc,0.0,0.0,1.0,40\ntwo,0,gsm8k,acc,0.1,0.05,,40\n"
+    scores = read({"path": put("scores.csv", f"{TABLE.splitlines()[0]}\n{rows}")})
+    table = scores_table(scores, "small", {"one": 100, "two": 200}, {"one": 8, "two": 8})
+    one, two = (table[table["model"] == name].set_index("quantity") for name in ("one", "two"))
+    assert one.loc["gsm8k:acc", ["low", "high"]].isna().all()
+    assert one.loc["gsm8k:acc_standard_error", "value"] == 0
+    assert two.loc["gsm8k:acc", ["low", "high"]].notna().all()

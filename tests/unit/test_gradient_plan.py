@@ -116,6 +116,20 @@ def test_six_panels_need_a_component_with_all_three() -> None:
     assert "six_panels" in Plan(asking(components=["mlp_out"])).figures()
 
 
+def test_cosines_need_two_batches_of_a_checkpoint() -> None:
+    alone: list[dict[str, Any]] = [
+        {"batches": "held_out", "held_out_batches": 1},
+        {"window": 0},
+    ]
+    for gradients in alone:
+        made = asking(**gradients)
+        made["models"] = [model | {"steps": [0, 16]} for model in made["models"]]
+        figures = Plan(made).figures()
+        assert "gradient_cosine" not in figures and "gradient_norm" in figures
+    assert "gradient_cosine" in Plan(asking(batches="held_out", held_out_batches=2)).figures()
+    assert "gradient_cosine" in Plan(asking(window=1)).figures()
+
+
 def test_pieces_that_change_no_number_are_no_params() -> None:
     """A smaller micro-batch computes nothing again."""
     one, other = Plan(asking()).gradients, Plan(asking(micro_batch=1, checkpointing=True)).gradients

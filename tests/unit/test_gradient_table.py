@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tending import gradient_file, gradient_table, tables
+from tending import found, gradient_file, gradient_table, tables
 from tending.gradients import BatchGradient
 from tending.metrics.spectrum import effective_rank, marchenko_pastur
 from tending.metrics.spectrum import proportional_effective_rank as per
@@ -77,6 +77,22 @@ def test_a_value_is_the_mean_over_batches_with_students_interval(tmp_path: Path)
     assert set(rows["quantity"]) == {*METRICS, "gradient_norm", "gradient_cosine", "gradient_loss"}
     cosines = rows[rows["quantity"] == "gradient_cosine"]
     assert set(cosines["n"]) == {4} and len(cosines) == 2 + 4 + 2
+
+
+def test_no_interval_of_a_rank_passes_the_number_of_singular_values() -> None:
+    """Of two batches, whose interval is 12.7 standard errors wide on either side."""
+    spectra = np.array([[[1.0, 1.0, 1.0, 1.0]], [[1.0, 0.1, 0.0, 0.0]]])
+    none = dict[str, Any]()
+    norms = {"mlp_out": np.linalg.norm(spectra, axis=-1)}
+    of = gradient_file.Gradients(
+        np.ones(2), {"mlp_out": spectra}, norms, none, ["one", "two"], none, none
+    )
+    names = ["effective_rank", "participation_ratio", "stable_rank", "numerical_rank", "entropy"]
+    package = "tending.metrics.spectrum"
+    metrics = {name: found.load(package, name, "spectrum metric").METRIC for name in names}
+    rows = table(of, metrics).set_index("quantity").loc[names].astype({"low": float, "high": float})
+    assert list(rows["high"]) == pytest.approx([4, 4, 4, 4, np.log(4)])
+    assert list(rows["low"]) == [1, 1, 1, 0, 0]
 
 
 def test_the_loss_is_of_the_whole_model(tmp_path: Path) -> None:

@@ -334,6 +334,18 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing(backward: bool
     assert done == [2, 2, 2, 2, 2, 1] * 2
 
 
+def test_half_of_what_was_tried_is_next_also_in_a_small_batch() -> None:
+    """Half of a micro-batch that is larger than the batch would be the same once more."""
+    model, warnings = tiny.model("gpt_neox"), list[str]()
+    named = [("one", tiny.tokens(4, LENGTH))]
+    settings = Settings(components=("mlp_out",), micro_batch=32)
+    with room_for(model, 3, backward=False):
+        list(of_batches(model, named, settings, lambda _: None, warnings.append))
+    assert warnings == [
+        "one: out of memory with 4 sequences at a time; starting the batch anew with 2"
+    ]
+
+
 def test_memory_that_runs_out_half_way_throws_away_what_was_summed() -> None:
     model, calls, done = tiny.model("gpt_neox"), iter(range(100)), []
     tokens = tiny.tokens(8, LENGTH)

@@ -30,8 +30,10 @@ Tables = dict[str, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def made() -> Tables:
-    names = ("convergence", "effective_rank", "loss", "evaluations", "outcome_association")
-    return {name: fabricate(SMALL)[name] for name in names}
+    """Tables of a study without gradients."""
+    every = fabricate(SMALL)
+    tables = {n: every[n] for n in ("convergence", "effective_rank", "loss", "evaluations")}
+    return {**tables, "outcome_association": outcome_association(tables, ASKED)}
 
 
 def gradients(made: Tables) -> pd.DataFrame:
@@ -75,6 +77,19 @@ def test_a_coefficient_is_of_medians_over_layers(made: Tables, kind: str) -> Non
         assert rows["n"].tolist() == [steps] == [wanted.n]
         (numbers,) = rows[["value", "low"]].to_numpy(float, na_value=np.nan)
         np.testing.assert_allclose(numbers, [wanted.value, wanted.low])
+
+
+def test_a_step_at_which_a_layer_has_no_value_has_no_median(made: Tables) -> None:
+    """Otherwise the series would be of other layers at that step."""
+    scores, step = made["convergence"].copy(), SMALL.steps[1]
+    metric, model = SMALL.metrics[0], "neox-d64"
+    gone = (scores["quantity"] == metric) & (scores["model"] == model) & (scores["step"] == step)
+    gone &= (scores["layer"] == 0) & scores["head"].isna() & (scores["component"] == "mlp_out")
+    scores.loc[gone, "value"] = pd.NA
+    before = predictors({**made, "convergence": scores}, ASKED)["mlp_out", metric]
+    assert gone.sum() == 1 and np.isnan(before[model, step])
+    rest = predictors(made, ASKED)["mlp_out", metric].drop((model, step))
+    pd.testing.assert_series_equal(before.drop((model, step)), rest)
 
 
 def test_gradients_are_predictors_if_the_study_has_them(made: Tables) -> None:

@@ -10,7 +10,7 @@ Copied = Callable[..., Workplace]
 AGGREGATES = {"divergence_table": 1, "study_config": 1, "report": 1}
 
 
-def test_adding_it_and_then_a_step(copied: Copied) -> None:
+def test_adding_it_then_a_step_then_another_reference(copied: Copied) -> None:
     workplace = copied().configure(divergence={"sequences": 16})
     # The predictions of both models' references, and of every step; nothing else runs again.
     own = {"reference_distribution": 2, "divergence": 6}
@@ -25,11 +25,7 @@ def test_adding_it_and_then_a_step(copied: Copied) -> None:
     assert planned["divergence"] == 7 and planned["reference_distribution"] == 1
     assert planned["checkpoint"] == planned["activations"] == planned["spectra"] == 2
     assert not {"train", "corpus"} & set(planned)
-
-
-def test_another_reference_compares_everything_anew(copied: Copied) -> None:
-    workplace = copied().configure(divergence={"sequences": 16})
-    workplace.finish("results/tiny/divergence/b/step6.h5")
+    # Another reference compares everything anew, and does nothing else.
     workplace.configure(divergence={"sequences": 16}, reference=2)
     planned = workplace.planned()
     assert planned["reference_distribution"] == 2 and planned["divergence"] == 6

@@ -63,15 +63,15 @@ def test_tables_hold_everything_exactly_once(finished: Finished) -> None:
     for name, rows in {
         # models x steps x (layers whole, heads, MLP) x quantities: a has 2 layers, b 1, 2 heads
         "effective_rank": 3 * (2 + 1) * 4 * 2,
-        # whole layers have standard errors and nulls besides
-        "convergence": 3 * (2 + 1) * (2 * 3 + 2) * 2,
+        # whole layers have standard errors and nulls besides, heads a null of each layer's
+        "convergence": 3 * (2 + 1) * (2 * 3 + 2 + 1) * 2,
         "loss": CHECKPOINTS * 4,
         # of a model and of each of its steps
         "late_phase": 2 * (3 + 3 * 2),
         "training": 2 * 6 * 3,
         # metrics x thresholds x ((rows of layers and heads) x 2 units + medians x 2 + shares),
-        # and an interval of each
-        "stabilisation": 2 * 3 * ((2 + 1) * 4 * 2 + 2 * 2 * 3) * 2,
+        # and an interval of each; and the early score of every model, component and metric
+        "stabilisation": 2 * 3 * ((2 + 1) * 4 * 2 + 2 * 2 * 3) * 2 + 2 * 2 * 2,
     }.items():
         table = tables.read(folder / f"{name}.parquet")
         assert list(table.columns) == list(tables.COLUMNS)

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from tending import divergence, divergence_files, fetching, inspection, models, store
+from tending import devices, divergence, divergence_files, fetching, inspection, models, store
 from tending.divergence_config import Positions, probed
 from tending.job import progress, running
 
@@ -24,10 +24,14 @@ def main(
     output: Path,
 ) -> None:
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
-    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
-    logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+    probe = corpus.arrays["tokens"]
     places = tuple(probed(positions, probe.shape[1]))
-    with store.Reader(reference) as file:
+    with (
+        store.Reader(reference) as file,
+        fetching.weights(checkpoint, study, keep),
+        devices.taken(device) as chosen,
+    ):
+        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         count = file.shapes[divergence_files.LOGITS][1]
         settings = divergence.Predicted(sequences, places, count, batch_size)
         attributes = divergence_files.attributes(
@@ -37,13 +41,10 @@ def main(
             reference, file.attributes, attributes, inspection.read(reference_record)
         )
         rows = partial(file.part, divergence_files.LOGITS)
-        with fetching.weights(checkpoint, study, keep):
-            model = models.load_model(Path(checkpoint.folder), dtype, chosen)
-            with progress(sequences, "sequences") as advance:
-                found = divergence.divergences(
-                    model, probe, settings, rows, advance, logging.warning
-                )
-            divergence_files.write(output, found, attributes, file.attributes)
+        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        with progress(sequences, "sequences") as advance:
+            found = divergence.divergences(model, probe, settings, rows, advance, logging.warning)
+        divergence_files.write(output, found, attributes, file.attributes)
 
 
 if __name__ == "__main__":

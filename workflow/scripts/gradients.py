@@ -3,7 +3,16 @@
 import logging
 from pathlib import Path
 
-from tending import fetching, gradient_batches, gradient_file, gradients, inspection, models, store
+from tending import (
+    devices,
+    fetching,
+    gradient_batches,
+    gradient_file,
+    gradients,
+    inspection,
+    models,
+    store,
+)
 from tending.job import progress, running
 
 
@@ -20,19 +29,19 @@ def main(
 ) -> None:
     """parts: how the study's tokens are divided, where `batches` is their file."""
     checkpoint, taken = inspection.read(record), gradient_batches.read(batches, parts)
-    names, chosen = [name for name, _ in taken.batches], models.choose_device(device)
-    logging.info("%s in %s on %s: %s", checkpoint.folder, dtype, chosen, ", ".join(names))
-    attributes = {
-        **store.checkpoint_attributes(study, checkpoint),
-        "corpus_sha256": taken.sha256,
-        "tokens_shape": (len(names), *taken.batches[0][1].shape),
-        "training_batches": taken.of_training,
-        "dtype": dtype,
-        "device": chosen.type,
-        "gradients_version": gradients.VERSION,
-    }
+    names = [name for name, _ in taken.batches]
     sequences = sum(len(tokens) for _, tokens in taken.batches)
-    with fetching.weights(checkpoint, study, keep):
+    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+        logging.info("%s in %s on %s: %s", checkpoint.folder, dtype, chosen, ", ".join(names))
+        attributes = {
+            **store.checkpoint_attributes(study, checkpoint),
+            "corpus_sha256": taken.sha256,
+            "tokens_shape": (len(names), *taken.batches[0][1].shape),
+            "training_batches": taken.of_training,
+            "dtype": dtype,
+            "device": chosen.type,
+            "gradients_version": gradients.VERSION,
+        }
         model = models.load_model(Path(checkpoint.folder), dtype, chosen)
         with progress(sequences, "sequences") as advance:
             measured = gradients.of_batches(

@@ -4,7 +4,16 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from tending import divergence, divergence_files, fetching, inspection, models, store, vocabulary
+from tending import (
+    devices,
+    divergence,
+    divergence_files,
+    fetching,
+    inspection,
+    models,
+    store,
+    vocabulary,
+)
 from tending.divergence_config import Positions, probed
 from tending.job import progress, running
 
@@ -24,10 +33,10 @@ def main(
 ) -> None:
     """count: number of the model's tokens."""
     checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
-    probe, chosen = corpus.arrays["tokens"], models.choose_device(device)
-    logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+    probe = corpus.arrays["tokens"]
     places = tuple(probed(positions, probe.shape[1]))
-    with fetching.weights(checkpoint, study, keep):
+    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         model = models.load_model(Path(checkpoint.folder), dtype, chosen)
         settings = divergence.Predicted(sequences, places, count, batch_size)
         settings = replace(settings, vocabulary=divergence.vocabulary(model, count))

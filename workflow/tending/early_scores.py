@@ -38,9 +38,12 @@ class EarlyScores:
         self._found: dict[tuple[str, str, str], _Median] = {}
 
     def add(self, scores: Scores) -> None:
-        """The scores of the next checkpoint of a model; whole layers are taken."""
+        """The scores of the next checkpoint of a model; whole layers are taken.
+
+        Those of the reference step, which are 1 by construction, are not.
+        """
         place = where(scores.attributes, self._training_steps)
-        if place.progress > self._early:
+        if place.progress > self._early or place.step == scores.attributes.get("reference_step"):
             return
         for metric in self._metrics:
             for name, estimates in scores.metrics[metric].items():

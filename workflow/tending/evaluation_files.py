@@ -18,7 +18,7 @@ COLUMNS = (*PLACE, *REQUIRED, *OPTIONAL)
 # What lm-evaluation-harness writes beside the metrics of a task.
 _BESIDE = {"alias", "name", "samples", "sample_len", "sample_count"}
 _STDERR = "_stderr"
-_TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
+_TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 
 @dataclass(frozen=True)

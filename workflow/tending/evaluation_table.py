@@ -26,7 +26,8 @@ def evaluations(
     """Rows of every score with its 95 % interval and standard error, by task and metric.
 
     parameters: of every model, in the order of the rows. Intervals are of 1.96 standard errors, as
-    the file gives them. See docs/tables.md.
+    the file gives them; none of an error of 0, which is that of samples all wrong, or all right,
+    and does not make the score certain. See docs/tables.md.
     """
     order = {model: i for i, model in enumerate(parameters)}
     rows: list[dict[str, Any]] = []
@@ -40,7 +41,7 @@ def evaluations(
         own = [key for key in scores.found if key[2:] == (task, metric)]
         for key in sorted(own, key=lambda k: (order[k[0]], k[1])):
             score, (model, step) = scores.found[key], key[:2]
-            half = NORMAL_95 * score.error
+            half = NORMAL_95 * score.error if score.error > 0 else math.nan
             place = {"model": model, "parameters": parameters[model], "step": step, "n": score.n}
             place["progress"] = step / training_steps[model]
             ends = {"value": score.value, "low": score.value - half, "high": score.value + half}

@@ -14,6 +14,7 @@ TRAINED, DATASET = "trained", "dataset"  # where batches come from
 TABLE = "gradients"
 _ORDERED = ("batch", "sequence_length", "seed", "training_tokens")  # of a recipe
 SIX_PANELS = "six_panels"  # the figure that needs a component with all three columns
+COSINES = "gradient_cosine"  # the figure that needs two batches of a checkpoint
 
 
 class GradientStage:
@@ -50,7 +51,20 @@ class GradientStage:
     def undrawn(self) -> set[str]:
         """Figures that have nothing to show, although their tables are there."""
         shared = set(self._settings.get("components", ())) & set(self._config["components"])
-        return set() if shared & set(DEFAULT) else {SIX_PANELS}
+        panels = set[str]() if shared & set(DEFAULT) else {SIX_PANELS}
+        return panels if self._most_batches() > 1 else panels | {COSINES}
+
+    def _most_batches(self) -> int:
+        """The most batches that any checkpoint's gradients are taken of."""
+        counts = [0]
+        for name in self._models if self.asked else ():
+            if name in self._orders:
+                end = self._orders[name][1]["end"]
+                own = [window(step, self._settings["window"], end) for step in self._steps[name]]
+                counts += map(len, own)
+            else:
+                counts.append(self._settings["held_out_batches"])
+        return max(counts)
 
     def orders(self) -> list[str]:
         """Names of the orders of training data; models that share one share its batches."""

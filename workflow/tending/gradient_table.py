@@ -48,7 +48,7 @@ def _spectrum(
     if metric.one_matrix and shape is None:
         return
     for detail, numbers in metric.numbers(values, shape).items():
-        bounds = metric.bounds if detail == VALUE else (None, None)
+        bounds = metric.range(values.shape[-1]) if detail == VALUE else (None, None)
         yield quantity(name, detail), over_batches(numbers, bounds)
 
 

@@ -161,16 +161,17 @@ class _Summing:
                 reported = done
 
         while True:
+            tried = min(self._micro_batch, len(tokens))
             try:
                 return self._attempt(name, tokens, report)
             except RuntimeError as error:
-                smaller = _smaller(name, self._micro_batch, tokens.shape[1] - 1, error)
+                smaller = _smaller(name, tried, tokens.shape[1] - 1, error)
             # outside of `except`: the error held on to what was computed
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self._warn(
-                f"{name}: out of memory with {self._micro_batch} sequences at a time; starting "
-                f"the batch anew with {smaller}"
+                f"{name}: out of memory with {tried} sequences at a time; starting the batch anew "
+                f"with {smaller}"
             )
             self._micro_batch = smaller
 

@@ -48,7 +48,7 @@ class LatePhase:
 
     @property
     def among_best(self) -> tuple[int, ...]:
-        """Steps that cannot be told apart from the best; they hold it in 95 % of cases or more."""
+        """Steps that cannot be told apart from the best; they hold it in 97.5 % of cases."""
         told_apart = self.best_p <= LEVEL
         unknown = np.isnan(self.best_p)
         kept = zip(self.steps, told_apart | unknown, strict=True)

@@ -118,12 +118,17 @@ def predictors(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.DataFrame
 
 
 def _medians(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
-    """(model, step) x (component, quantity), quantities in the order asked for."""
+    """(model, step) x (component, quantity), quantities in the order asked for.
+
+    NaN where a layer has no value: a median of other layers at each step is not one series.
+    """
     kept = rows[rows["quantity"].isin(list(quantities)) & rows["head"].isna()]
     kept = kept[(kept["definition"] == "correct") & kept["component"].notna()]
     kept = kept.astype({"value": "float64", "component": object, "quantity": object})
     keys = [*PLACE, "component", "quantity"]
-    wide = kept.groupby(keys)["value"].median().unstack(["component", "quantity"])
+    layers = kept.groupby(keys)["value"]
+    whole = layers.median().where(layers.count() == layers.size())
+    wide = whole.unstack(["component", "quantity"])
     order = [(c, q) for c in kept["component"].unique() for q in quantities]
     return wide[[name for name in order if name in wide.columns]]
 

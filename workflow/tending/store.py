@@ -7,6 +7,8 @@ Spectra: one float64 dataset per component, (layers, [heads,] values).
 Scores: one group per metric, in it one per component, in it one float64 dataset (layers, [heads])
 per number of tending.estimates.Estimates, and `draws` (layers, [heads,] draws) float32.
 Trajectories: float64 datasets METRIC/MEASURE[/COMPONENT], see tending.trajectory_files.
+Batches and gradients: see tending.gradient_batches and tending.gradient_file; predictions and
+divergences: see tending.divergence_files.
 What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
 """
 

@@ -48,7 +48,8 @@ def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFram
 def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> dict[str, Any]:
     own = {name: table[table["model"] == model] for name, table in tables.items()}
     scores = select.correct(own["convergence"], options.lead_metric)
-    reached = scores[scores["progress"] <= options.early]
+    reference = options.references.get(model, scores["step"].max())
+    reached = scores[(scores["progress"] <= options.early) & (scores["step"] != reference)]
     early = int(reached["step"].max()) if len(reached) else None
     losses = own["loss"]
     row: dict[str, Any] = {
@@ -62,8 +63,8 @@ def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> di
     }
     for component in select.components(tables["convergence"], [options.lead_metric]):
         layers = select.by_layer(own["convergence"], options.lead_metric, component)
-        at = np.nan if early is None else layers.loc[layers["step"] == early, "value"].median()
-        row[f"{component}_early_score"] = float(at)
+        at = layers.loc[layers["step"] == early, "value"]  # of no step if there is none
+        row[f"{component}_early_score"] = float(at.median(skipna=False))
         found = select.of_model(
             own["stabilisation"], early_quantity(options.lead_metric), component
         )
@@ -194,7 +195,7 @@ def _legend(options: Options) -> str:
         "final loss": "mean loss on held-out sequences at the last checkpoint, in nats per token, "
         "&plusmn; its standard error over sequences",
         f"score at {early}": f"{escape(metric)} with the reference step, median over layers, at "
-        f"the last checkpoint at or before {early} of training; "
+        f"the last checkpoint at or before {early} of training other than that step; "
         f"{options.sequences} sequences, {escape(select.place(options.position))}. 95 %: "
         "its interval over resampled sequences, where scores have errors. Layers have their own in "
         "the table convergence",

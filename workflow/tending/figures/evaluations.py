@@ -50,7 +50,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             ax.tick_params(labelbottom=True)
             ax.set_xlabel(_panels.STEP_LABEL)
         ax.tick_params(labelleft=True)
-    title = "band: 95% interval where a standard error is given; ring: best step"
+    title = "band: 95 % interval where a standard error is given; ring: best step"
     if len(every) > MOST:
         title += f"; {MOST} of {len(every)} scores, the others in the table"
     _panels.model_legend(figure, looks, title)

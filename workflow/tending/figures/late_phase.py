@@ -95,5 +95,5 @@ def _found(p: pd.Series) -> str:
 def _legend(figure: Figure, looks: Mapping[str, Look]) -> None:
     open_: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "white"}
     keys = [Line2D([], [], color=s.colour, marker=s.marker, **open_) for s in looks.values()]
-    note = "filled: differs from 0; bar: 95% interval over sequences, best step chosen by them"
+    note = "filled: differs from 0; bar: 95 % interval over sequences, best step chosen by them"
     _panels.place_legend(figure, keys, list(looks), note)

@@ -14,7 +14,7 @@ from tending.late_rows import best_step_quantity, change_quantity
 
 TABLES = ("loss", "late_phase")
 OPTIONAL = ("divergence",)
-TITLE = "Held-out loss by step"
+TITLE = "Loss and divergence by step"
 CATEGORY = "Training"
 
 _LOSS, _KL = "held_out_loss", "kl_to_reference"
@@ -99,9 +99,9 @@ def _late(rows: pd.DataFrame, begin: float) -> pd.DataFrame:
 
 def _note(loss: pd.DataFrame, options: Options) -> str:
     if loss.empty:
-        return "band: 95% interval over sequences"
+        return "band: 95 % interval over sequences"
     number = select.spread(loss, options.sequences)
     return (
         f"star: step with the lowest held-out loss (n = {number} sequences)\n"
-        "bands: 95% interval over sequences; of the difference, of all steps at once"
+        "bands: 95 % interval over sequences; of the difference, of all steps at once"
     )

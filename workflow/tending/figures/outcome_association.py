@@ -142,7 +142,7 @@ def _legend(figure: Figure, looks: dict[str, Look], outcomes: int) -> None:
     keys = [Line2D([], [], color=s.colour, marker=s.marker, linewidth=0.7) for s in looks.values()]
     keys += [Line2D([], [], color=_POOLED, marker="d", linewidth=1.4)] * (len(looks) > 1)
     several = "pooled, " if len(looks) > 1 else ""
-    title = f"line: 95% interval, where one can be justified; p: {several}by shifts in time"
+    title = f"line: 95 % interval, where one can be justified; p: {several}by shifts in time"
     if outcomes > MOST:
         title += f"; {MOST} of {outcomes} outcomes, the others in the table"
     _panels.place_legend(figure, keys, [*looks, "pooled"][: len(keys)], title)

@@ -41,8 +41,11 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
                 ax.set_title(select.component_label(component))
         row[0].set_ylabel(label)
     axes[0][0].set_ylim(0, 1.02)
-    title = (
-        f"median over layers, band from quartile to quartile; {select.probe_label(table, options)}"
-    )
-    _panels.model_legend(figure, looks, f"{title}\ndotted: chance; grey: {_nulls.LABEL}")
+    note = select.probe_label(table, options)
+    title = f"median over layers, band from quartile to quartile; {note}\ndotted: chance"
+    if any(
+        len(select.null(table, quantity, components[0]).dropna(subset="high")) for quantity in ROWS
+    ):
+        title += f"; grey: {_nulls.LABEL}"
+    _panels.model_legend(figure, looks, title)
     return figure

@@ -24,6 +24,7 @@ class SpectrumMetric:
     bounds: closed range of the values; None where it has no end.
     scale_free: multiplying the matrix by a positive number changes nothing.
     proportional: it multiplies the value by the same number.
+    most_of_equal: no k singular values have a larger value than k equal ones.
     of_zeros: the value of a matrix of zeros; NaN where it is not defined.
     one_matrix: it holds for a matrix as it is stored, of which the shape is known; not for products
     of weights, nor for activations.
@@ -39,6 +40,12 @@ class SpectrumMetric:
     of_zeros: float = math.nan
     one_matrix: bool = False
     details: Callable[[Array], Mapping[str, Array]] | None = None
+    most_of_equal: bool = False
+
+    def range(self, k: int) -> tuple[float | None, float | None]:
+        """The closed range of the values of k singular values; None where it has no end."""
+        low, high = self.bounds
+        return low, float(self.compute(np.ones(k))) if self.most_of_equal else high
 
     def numbers(self, singular_values: Array, shape: Shape | None = None) -> Mapping[str, Array]:
         """The value, as VALUE, and its details by name, each of the shape (...).

@@ -18,5 +18,9 @@ def effective_rank(singular_values: Array) -> npt.NDArray[np.float64]:
 
 
 METRIC = SpectrumMetric(
-    compute=effective_rank, label="Effective rank", bounds=(1, None), scale_free=True
+    compute=effective_rank,
+    label="Effective rank",
+    bounds=(1, None),
+    scale_free=True,
+    most_of_equal=True,
 )

@@ -21,4 +21,6 @@ def entropy(singular_values: Array) -> npt.NDArray[np.float64]:
     return np.asarray(0.0 - (p * log_p).sum(axis=-1))  # 0 -, since -0.0 would be printed as such
 
 
-METRIC = SpectrumMetric(compute=entropy, label="Entropy (nats)", bounds=(0, None), scale_free=True)
+METRIC = SpectrumMetric(
+    compute=entropy, label="Entropy (nats)", bounds=(0, None), scale_free=True, most_of_equal=True
+)

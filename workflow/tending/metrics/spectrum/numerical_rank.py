@@ -30,5 +30,6 @@ METRIC = SpectrumMetric(
     label="Numerical rank",
     bounds=(0, None),
     scale_free=True,
+    most_of_equal=True,
     of_zeros=0.0,
 )

@@ -20,5 +20,9 @@ def participation_ratio(singular_values: Array) -> npt.NDArray[np.float64]:
 
 
 METRIC = SpectrumMetric(
-    compute=participation_ratio, label="Participation ratio", bounds=(1, None), scale_free=True
+    compute=participation_ratio,
+    label="Participation ratio",
+    bounds=(1, None),
+    scale_free=True,
+    most_of_equal=True,
 )

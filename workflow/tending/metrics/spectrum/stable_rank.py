@@ -16,4 +16,6 @@ def stable_rank(singular_values: Array) -> npt.NDArray[np.float64]:
     return np.asarray((relative(singular_values) ** 2).sum(axis=-1))
 
 
-METRIC = SpectrumMetric(compute=stable_rank, label="Stable rank", bounds=(1, None), scale_free=True)
+METRIC = SpectrumMetric(
+    compute=stable_rank, label="Stable rank", bounds=(1, None), scale_free=True, most_of_equal=True
+)
