@@ -27,11 +27,12 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
     figure, axes = _panels.grid(2, len(components), 1.9, 0.7, sharex=True, sharey="row")
     alike = True
     for quantity, row in zip((SIMILARITY, SPEED), axes, strict=True):
-        shown = list[pd.Series]()
+        shown, nulls = list[pd.Series](), list[pd.Series]()
         for component, ax in zip(components, row, strict=True):
             rows = select.by_layer(table, quantity, component).dropna(subset="value")
             null = _null(table, quantity, component)
-            shown += rows["value"], null["low"]
+            shown += [rows["value"]]
+            nulls += [null["low"]]
             alike &= _nulls.of_models(ax, null, looks, relative=quantity == SPEED)
             if quantity == SPEED:
                 rows = rows[rows["value"] > 0]  # a checkpoint like the one before has no logarithm
@@ -41,7 +42,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             if row is axes[0]:
                 ax.set_title(select.component_label(component))
         if quantity == SIMILARITY:
-            row[0].set_ylim(*_panels.score_limits(pd.concat(shown)))
+            row[0].set_ylim(*_panels.score_limits(pd.concat(shown), pd.concat(nulls)))
     axes[0][0].set_ylabel("CKA (debiased)\nwith the checkpoint before")
     axes[1][0].set_ylabel("speed since then\n(radians per training)")
     for ax in axes[0]:
