@@ -1,5 +1,6 @@
 """What every job of the workflow does around its work: log, errors, threads, orphans."""
 
+import io
 import logging
 import os
 import sys
@@ -87,6 +88,8 @@ def _redirect(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed stands where it was printed
+        sys.stdout.reconfigure(line_buffering=True)
     for name in ("httpx", "httpx2", "huggingface_hub"):  # their lines hold signed addresses
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.basicConfig(
