@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pandas as pd
@@ -256,6 +257,15 @@ def test_a_stage_that_changed_fetches_again(scene: Scene, copied: Callable[..., 
     assert not {"fetch", "corpus", "hub_tokenizer"} & set(planned)
 
 
+def at_work(folder: Path) -> list[str]:
+    """Numbers of the processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            found += [entry.name] if (entry / "cwd").readlink() == folder else []
+    return found
+
+
 def test_a_run_that_is_killed_while_it_asks_the_hub(
     scene: Scene, copied: Callable[..., Workplace]
 ) -> None:
@@ -274,6 +284,10 @@ def test_a_run_that_is_killed_while_it_asks_the_hub(
     process.kill()
     process.wait()
     scene.hub.rules.clear()
+    deadline = monotonic() + 60
+    while at_work(workplace.folder):  # the run that asked the hub ends too, by itself
+        assert monotonic() < deadline
+        sleep(0.05)
     assert pins.read(workplace.results / "revisions.json") == before
     assert workplace.planned()["fetch"] == 1
     after = pins.read(workplace.results / "revisions.json")

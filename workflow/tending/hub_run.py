@@ -38,11 +38,16 @@ def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
         command += ["--snakefile", str(repository / "rules/revisions.smk")]
         command += ["--configfile", str(settings), "--cores", "1", "--rerun-incomplete"]
         command += ["--workflow-profile", "none", "--nolock"]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        # In a file, not a pipe: if this process is killed, the other could not write its last words
+        # into a pipe, and would stay for ever.
+        output = Path(folder) / "output.txt"
+        with output.open("w") as file:
+            done = subprocess.run(command, stdout=file, stderr=file, env=environment)
+        said = output.read_text("utf-8")
     if done.returncode:
         raise ConfigError(
             f"the revisions of the study {study!r} cannot be resolved:\n"
-            f"{''.join(_said(log, 'ERROR')[:1]) or done.stderr or done.stdout}"
+            f"{''.join(_said(log, 'ERROR')[:1]) or said}"
         )
     return _said(log, "WARNING")
 
