@@ -4,6 +4,7 @@ from pathlib import Path
 from snakemake.utils import min_version, validate
 
 from tending import (
+    awaited,
     components,
     config as study,
     hub_run,
@@ -11,13 +12,16 @@ from tending import (
     paths,
     representation_config,
     run_lock,
+    run_watch,
     selection,
+    shelf,
 )
 from tending.job import check_interpreter
 from tending.plan import Plan, embedded_packages, module_version
 from tending.provenance import code_hash, file_sha256
 from tending.published import COMPARISON, FILE as PUBLISHED_VALUES
 from tending.study_files import TABLES
+from tending.turns import Turns
 
 min_version("9.20")
 check_interpreter(sys.executable)
@@ -53,6 +57,12 @@ if workflow.is_main_process:
 
 # A limit that `--resources gpu=1` leaves alone; `--resources gpu=1 download=4` changes it.
 workflow.global_resources.setdefault("download", 2)
+
+if workflow.is_main_process:
+    shelf.announce(
+        config.get("live_checkpoints"), workflow.global_resources.get("gpu").value
+    )
+watch, turns = run_watch.Watch(plan.study), Turns(plan)
 
 
 report: "workflow/report/workflow.rst"
@@ -115,18 +125,20 @@ include: "rules/verify.smk"
 
 onstart:
     if plan.remote_models() and workflow.is_main_process:
-        from tending import fetching  # not before: it costs every job its imports
+        awaited.await_products(plan.study, plan.weight_products(workflow.dag))
+        if not config["keep_checkpoints"]:
+            shelf.trim(plan.study, shelf.limit())
+        watch.start(workflow.scheduler)
 
-        fetching.await_products(plan.study, plan.weight_products(workflow.dag))
+
+onerror:
+    watch.stop()
 
 
 onsuccess:
+    watch.stop()
     if plan.remote_models() and not config["keep_checkpoints"]:
-        from tending import fetching
-
-        fetching.sweep(
-            plan.study, plan.remote_checkpoints(), plan.weight_patterns()
-        )
+        shelf.sweep(plan.study, plan.remote_checkpoints(), plan.weight_patterns())
     # A run of single targets may leave the report behind what it shows.
     if plan.report_is_current():
         logger.info(f"The report is in {plan.path(paths.REPORT)}")

@@ -8,7 +8,7 @@ rule activations:
         paths.log(paths.ACTIVATIONS),
     benchmark:
         paths.benchmark(paths.ACTIVATIONS)
-    priority: 5
+    priority: turns.using
     conda:
         "../envs/tending.yaml"
     resources:

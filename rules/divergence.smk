@@ -54,7 +54,7 @@ rule divergence:
         paths.log(paths.DIVERGENCE),
     benchmark:
         paths.benchmark(paths.DIVERGENCE)
-    priority: 5
+    priority: turns.using
     conda:
         "../envs/tending.yaml"
     resources:

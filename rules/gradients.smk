@@ -52,7 +52,7 @@ rule gradients:
         paths.log(paths.GRADIENTS),
     benchmark:
         paths.benchmark(paths.GRADIENTS)
-    priority: 5
+    priority: turns.using
     conda:
         "../envs/tending.yaml"
     resources:

@@ -1,5 +1,6 @@
 # Weights are downloaded here, held in results/STUDY/weights while a stage needs them, then
 # deleted. Stages depend on the record, so that they are not rerun when weights are fetched again.
+# A job waits until there is room for its checkpoint. It takes no core from those it waits for.
 rule fetch:
     output:
         record=paths.CHECKPOINT,
@@ -9,8 +10,10 @@ rule fetch:
         paths.benchmark(paths.CHECKPOINT)
     wildcard_constraints:
         model=plan.any_of(plan.remote_models()),
+    priority: turns.fetching
     conda:
         "../envs/tending.yaml"
+    threads: 0
     resources:
         download=1,
     params:

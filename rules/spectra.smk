@@ -9,7 +9,7 @@ rule spectra:
         paths.log(paths.SPECTRA),
     benchmark:
         paths.benchmark(paths.SPECTRA)
-    priority: 5  # what is fetched is used before more is fetched
+    priority: turns.using
     conda:
         "../envs/tending.yaml"
     params:

@@ -59,6 +59,7 @@ class Workplace:
     folder: Path
     repository: Path = REPOSITORY
     variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    cores: int = 2
 
     @property
     def results(self) -> Path:
@@ -73,7 +74,7 @@ class Workplace:
         command = [sys.executable, "-m", "snakemake", *options, "--snakefile"]
         command += [str(self.repository / "Snakefile"), "--directory", str(self.folder)]
         command += ["--configfile", str(self.folder / "study.yaml")]
-        return [*command, "--cores", "2", "--resources", "gpu=1"]
+        return [*command, "--cores", str(self.cores), "--resources", "gpu=1"]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,7 +6,8 @@ import pytest
 from server import Hub
 from test_fetching import FOLDER, MODEL, make, publish
 
-from tending import fetching, inspection, paths
+from tending import awaited, fetching, inspection, paths, shelf
+from tending.shelf import Entry
 
 PRODUCTS = ("SPECTRA", "ACTIVATIONS", "REFERENCE", "DIVERGENCE")
 
@@ -14,7 +15,7 @@ PRODUCTS = ("SPECTRA", "ACTIVATIONS", "REFERENCE", "DIVERGENCE")
 @pytest.fixture
 def record(here: Hub) -> inspection.Checkpoint:
     """A checkpoint of which nothing is made yet."""
-    return fetching.arrived(MODEL, publish(here), "m", 1, "s", lambda _: None)
+    return fetching.arrived(MODEL, publish(here), Entry("s", "m", 1), lambda _: None)
 
 
 def files(*kinds: str) -> list[str]:
@@ -25,8 +26,8 @@ def files(*kinds: str) -> list[str]:
 def test_weights_wait_for_everything_that_is_asked_for(
     last: str, here: Hub, record: inspection.Checkpoint
 ) -> None:
-    fetching.await_products("s", files(*PRODUCTS))
-    assert set(files(*PRODUCTS)) <= set(map(str, fetching.products(record, "s")))
+    awaited.await_products("s", files(*PRODUCTS))
+    assert set(files(*PRODUCTS)) <= set(map(str, awaited.products("s", "m", 1)))
     with here.untouched():
         for kind in [kind for kind in PRODUCTS if kind != last]:
             with fetching.weights(record, "s"):
@@ -40,7 +41,7 @@ def test_weights_wait_for_everything_that_is_asked_for(
 def test_weights_do_not_wait_for_what_nobody_asked_for(
     here: Hub, record: inspection.Checkpoint
 ) -> None:
-    fetching.await_products("s", files("SPECTRA", "ACTIVATIONS"))
+    awaited.await_products("s", files("SPECTRA", "ACTIVATIONS"))
     for kind in ("SPECTRA", "ACTIVATIONS"):
         with fetching.weights(record, "s"):
             make(record, kind)
@@ -52,11 +53,11 @@ def test_a_run_leaves_what_divergences_are_still_made_of(
 ) -> None:
     make(record, "SPECTRA", "ACTIVATIONS")
     asked = [getattr(paths, kind) for kind in PRODUCTS]
-    fetching.sweep("s", {("m", 1)}, asked)
+    shelf.sweep("s", {("m", 1)}, asked)
     assert FOLDER.exists()
     make(record, "REFERENCE")
-    fetching.sweep("s", {("m", 1)}, asked)
+    shelf.sweep("s", {("m", 1)}, asked)
     assert FOLDER.exists()
     make(record, "DIVERGENCE")
-    fetching.sweep("s", {("m", 1)}, asked)
+    shelf.sweep("s", {("m", 1)}, asked)
     assert not Path("results/s/weights").exists()

@@ -1,7 +1,6 @@
 """Checkpoints from a hub on which something goes wrong: whole and right, or one clear error."""
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -20,10 +19,11 @@ from huggingface_hub import constants, hf_hub_download
 from server import Hub
 from suites import UNWANTED, Layout, Suite
 
-from tending import fetching, inspection, paths, pins, resolution
+from tending import awaited, fetching, inspection, paths, pins, resolution, shelf
 from tending.downloads import download
 from tending.hub import ATTEMPTS, LONGEST_PAUSE, HubError
 from tending.pins import File, Pins, Revision
+from tending.shelf import Entry
 
 MODEL = "org/model"
 WEIGHTS = "model.safetensors"
@@ -175,7 +175,7 @@ def test_a_connection_that_is_cut_again_and_again(here: Hub, waits: list[float])
 
 def child(code: str, hub: Hub) -> subprocess.Popen[bytes]:
     """A process that runs `code`, with `revision` from the pin file that lies here."""
-    start = "from pathlib import Path; from tending import fetching, pins\n"
+    start = "from pathlib import Path; from tending import fetching, pins, shelf\n"
     start += "revision = pins.read(Path('pins.json'))['m'].revisions[1]\n"
     environment = hub.environment(Path("home").absolute())
     environment["PYTHONPATH"] = str(Path(fetching.__file__).parents[1])
@@ -203,7 +203,7 @@ def test_two_processes_at_once_fetch_once(here: Hub) -> None:
     publish(here)
     pins.write({"m": resolved(1)}, Path("pins.json"))
     here.fail(f"*/{WEIGHTS}", Trickle(bytes_per_second=100_000))
-    code = f"fetching.arrived({MODEL!r}, revision, 'm', 1, 's', print)"
+    code = f"fetching.arrived({MODEL!r}, revision, shelf.Entry('s', 'm', 1), print)"
     both = [child(code, here), child(code, here)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(here.asked(f"/models/*/{WEIGHTS}")) == 1
@@ -418,7 +418,7 @@ def test_another_error_of_the_disk_is_not_renamed(
 
 
 def test_a_folder_of_another_commit_is_replaced(here: Hub) -> None:
-    """Even a half-fetched one, and even by one in another format."""
+    """At once, even a half-fetched one, and even by one in another format."""
     first = publish(here)
     fetch(first)
     (FOLDER / "left").touch()
@@ -431,7 +431,7 @@ def test_a_folder_of_another_commit_is_replaced(here: Hub) -> None:
     (incoming / ".0123456789abcdef.partial").write_bytes(b"of another file")
     with pytest.raises(HubError):
         fetch(second)
-    assert json.loads((FOLDER / fetching.PINNED).read_text())["commit"] == first.commit
+    assert not FOLDER.exists(), "there are never two of a checkpoint"
     fetch(second)
     names = sorted(p.name for p in FOLDER.iterdir())
     assert names == [fetching.PINNED, "config.json", "pytorch_model.bin"]
@@ -442,7 +442,7 @@ def test_a_folder_of_another_commit_is_replaced(here: Hub) -> None:
 def record(here: Hub) -> inspection.Checkpoint:
     """A checkpoint of which nothing is made yet."""
     revision = publish(here)
-    return fetching.arrived(MODEL, revision, "m", 1, "s", lambda _: None)
+    return fetching.arrived(MODEL, revision, Entry("s", "m", 1), lambda _: None)
 
 
 def make(record: inspection.Checkpoint, *kinds: str, seconds: int = 1) -> None:
@@ -535,7 +535,7 @@ def test_weights_wait_for_what_the_run_is_going_to_make_again(
 ) -> None:
     """The products of earlier settings still lie there when the first job ends."""
     make(record, "SPECTRA", "ACTIVATIONS", seconds=-9)
-    fetching.await_products("s", map(str, fetching.products(record, "s")))
+    awaited.await_products("s", map(str, awaited.products("s", "m", 1)))
     with here.untouched():
         with fetching.weights(record, "s"):
             make(record, "SPECTRA")
@@ -548,8 +548,8 @@ def test_weights_wait_for_what_the_run_is_going_to_make_again(
 def test_weights_do_not_wait_for_what_the_run_does_not_make(
     here: Hub, record: inspection.Checkpoint
 ) -> None:
-    spectra, _ = fetching.products(record, "s")
-    fetching.await_products("s", [str(spectra)])
+    spectra, _ = awaited.products("s", "m", 1)
+    awaited.await_products("s", [str(spectra)])
     with fetching.weights(record, "s"):
         make(record, "SPECTRA")
     assert not FOLDER.exists(), "a run of single targets fills no disk"
@@ -560,21 +560,21 @@ def test_a_run_sweeps_up_what_was_left(here: Hub, record: inspection.Checkpoint)
     half = FOLDER.with_name("step1.incoming")
     half.mkdir()
     make(record, "SPECTRA")
-    fetching.sweep("s", planned)
+    shelf.sweep("s", planned)
     assert FOLDER.exists() and half.exists(), "activations are still to be made"
     make(record, "ACTIVATIONS")
-    with fetching.lock("s", "m", 1):
-        fetching.sweep("s", planned)
-        assert FOLDER.exists(), "somebody is at it"
-    fetching.sweep("s", planned)
+    with fetching.weights(record, "s", keep=True):
+        shelf.sweep("s", planned)
+        assert FOLDER.exists(), "somebody uses it"
+    shelf.sweep("s", planned)
     assert not Path("results/s/weights").exists()
-    fetching.sweep("s", planned)
+    shelf.sweep("s", planned)
 
 
 def test_a_step_that_left_the_study_leaves_no_weights(
     here: Hub, record: inspection.Checkpoint
 ) -> None:
-    fetching.sweep("s", {("m", 2)})
+    shelf.sweep("s", {("m", 2)})
     assert not Path("results/s/weights").exists()
 
 
@@ -584,12 +584,12 @@ def test_weights_wait_for_gradients_where_the_run_takes_them(
     """Studies without gradients do not wait for any."""
     make(record, "SPECTRA", "ACTIVATIONS")
     gradients = paths.GRADIENTS.format(study="s", model=record.model, step=record.step)
-    fetching.await_products("s", [gradients])
+    awaited.await_products("s", [gradients])
     with here.untouched():
         with fetching.weights(record, "s"):
             pass
         assert FOLDER.exists()
-        fetching.sweep("s", {("m", 1)}, [*paths.WEIGHT_PRODUCTS, paths.GRADIENTS])
+        shelf.sweep("s", {("m", 1)}, [*paths.WEIGHT_PRODUCTS, paths.GRADIENTS])
         assert FOLDER.exists()
         with fetching.weights(record, "s"):
             make(record, "GRADIENTS")

@@ -234,7 +234,9 @@ def test_divergences_fetch_their_reference_before_the_rest(
 
 
 def test_a_stage_that_changed_fetches_again(scene: Scene, copied: Callable[..., Workplace]) -> None:
-    workplace = copied(with_library=True, extraction={"device": "cpu", "position": 3})
+    """With room for one checkpoint: all stages take it in turn before the next."""
+    changed = {"extraction": {"device": "cpu", "position": 3}, "live_checkpoints": 1}
+    workplace = copied(with_library=True, **changed)
     spectra = workplace.repository / "workflow/tending/spectra.py"
     spectra.write_text(spectra.read_text("utf-8") + "\nUNUSED = 1\n", "utf-8")
     before = len(scene.hub.requests)

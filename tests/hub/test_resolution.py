@@ -15,6 +15,7 @@ from tending import audit, fetching, inspection, pins
 from tending.hub import HubError
 from tending.pins import Pins
 from tending.resolution import resolve
+from tending.shelf import Entry
 from tending.steps import Spec
 
 REPOSITORY = "org/model"
@@ -246,7 +247,7 @@ def test_code_that_comes_with_a_model_never_runs(here: Hub, tmp_path: Path) -> N
     config = json.dumps({**json.loads(suite.config()), **asks}).encode()
     here.commit(REPOSITORY, {"config.json": config, "own.py": code}, "step1")
     revision = resolved([1]).revisions[1]
-    record = fetching.arrived(REPOSITORY, revision, "m", 1, "s", lambda _: None)
+    record = fetching.arrived(REPOSITORY, revision, Entry("s", "m", 1), lambda _: None)
     assert not here.asked("*.py") and not list(Path("results").rglob("*.py"))
     (Path(record.folder) / "own.py").write_bytes(code)  # even where it is
     loaded = models.load_model(Path(record.folder), "float32", models.choose_device("cpu"))

@@ -8,13 +8,17 @@ from typing import Any
 from tending import fetching, inspection
 from tending.checkpoints import hub
 from tending.job import progress, running
+from tending.shelf import Entry
 
 
-def main(model: Mapping[str, Any], step: int, study: str, record: Path) -> None:
+def main(
+    model: Mapping[str, Any], step: int, study: str, keep: bool, first: bool, record: Path
+) -> None:
+    """first: whether others wait for this checkpoint, with weights of their own."""
     revision = hub.resolved(model, study).revisions[step]
-    repository, name = model["repository"], model["name"]
+    repository, entry = model["repository"], Entry(study, model["name"], step)
     with progress(0, "B") as advance:
-        checkpoint = fetching.arrived(repository, revision, name, step, study, advance)
+        checkpoint = fetching.arrived(repository, revision, entry, advance, keep, first)
     logging.info(
         "%s at %s: %s, %d parameters, weights sha256 %s",
         repository,
@@ -33,5 +37,7 @@ if __name__ == "__main__":
             models[snakemake.wildcards.model],
             int(snakemake.wildcards.step),
             snakemake.wildcards.study,
+            snakemake.config["keep_checkpoints"],
+            snakemake.rule == "fetch_reference",
             Path(snakemake.output.record),
         )

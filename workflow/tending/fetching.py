@@ -3,19 +3,17 @@
 import json
 import logging
 import shutil
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from tending import atomic, downloads, inspection, paths
+from tending import atomic, downloads, inspection, shelf
 from tending.downloads import Progress
 from tending.hub import HubError
 from tending.inspection import Checkpoint
 from tending.pins import File, Pins, Revision
+from tending.shelf import Claim, Entry
 from tending.weights import FORMATS
 
 PINNED = ".pinned.json"  # in a folder of weights: which commit it holds
@@ -25,13 +23,15 @@ GIB = 2**30
 def fetch(repository: str, revision: Revision, folder: Path, progress: Progress) -> list[str]:
     """Bring the config and the weights of a pinned revision into `folder`; names of the files.
 
-    A whole folder of the same commit is left as it is. Files grow in a folder beside it, which
-    takes the name when all are there and checked, so that what has it is whole; an interrupted
-    download goes on from there. progress(bytes) is called with what arrives. Raises HubError.
+    A whole folder of the same commit is left as it is, one of another is deleted. Files grow in a
+    folder beside it, which takes the name when all are there and checked, so that what has it is
+    whole; an interrupted download goes on from there. progress(bytes) is called with what arrives.
+    Raises HubError.
     """
     present = _present(folder, revision.commit)
     if present:
         return present
+    shutil.rmtree(folder, ignore_errors=True)  # else there were two of this checkpoint
     logging.info("fetching %s of %s at %s", revision.name, repository, revision.commit)
     incoming = folder.with_name(f"{folder.name}.incoming")
     incoming.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,6 @@ def fetch(repository: str, revision: Revision, folder: Path, progress: Progress)
         stale.unlink()  # of a commit that was fetched here before and is not any more
     described = {"commit": revision.commit, "files": names}
     atomic.write_text(incoming / PINNED, json.dumps(described))
-    shutil.rmtree(folder, ignore_errors=True)
     incoming.rename(folder)
     return names
 
@@ -94,23 +93,39 @@ def _check_space(repository: str, revision: Revision, incoming: Path, names: lis
         )
 
 
-def lock(study: str, model: str, step: int) -> FileLock:
-    """The lock of one checkpoint's weights: who fetches, uses for the last time, or deletes."""
-    path = Path(paths.WEIGHTS_LOCK.format(study=study, model=model, step=step))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
-
-
 def arrived(
-    repository: str, revision: Revision, model: str, step: int, study: str, progress: Progress
+    repository: str,
+    revision: Revision,
+    entry: Entry,
+    progress: Progress,
+    keep: bool = False,
+    first: bool = False,
 ) -> Checkpoint:
-    """Fetch a checkpoint and inspect it; its record says how to fetch it again."""
-    folder = Path(paths.WEIGHTS.format(study=study, model=model, step=step))
-    with lock(study, model, step):
-        names = fetch(repository, revision, folder, progress)
-        record = inspection.inspect(folder, model, step, revision.name, revision.commit)
+    """Fetch a checkpoint, once there is room, and inspect it; its record says how to do so again.
+
+    keep: the study keeps its weights, so there is room for all; first: others wait for this one.
+    Raises HubError, and InterruptedError if the run ends before there is room.
+    """
+    claim = Claim(None if keep else shelf.limit(), patient=True, first=first)
+    with _there(repository, revision, entry, claim, progress):
+        names = _present(entry.folder, revision.commit)
+        record = inspection.inspect(
+            entry.folder, entry.model, entry.step, revision.name, revision.commit
+        )
     return replace(
         record, repository=repository, fetched={n: asdict(revision.files[n]) for n in names}
+    )
+
+
+def _there(
+    repository: str, revision: Revision, entry: Entry, claim: Claim, progress: Progress
+) -> AbstractContextManager[None]:
+    """Have a pinned revision whole on the shelf while the block runs."""
+    return shelf.using(
+        entry,
+        claim,
+        whole=lambda: bool(_present(entry.folder, revision.commit)),
+        fill=lambda: fetch(repository, revision, entry.folder, progress),
     )
 
 
@@ -139,87 +154,17 @@ def weights(
 
     Weights from elsewhere than the hub are just there. Those of the hub are fetched again if they
     are gone, and deleted after the block when nothing more is made from them in this run, unless
-    `keep` says otherwise. If the block fails they stay, for the next run.
+    `keep` says otherwise. If the block fails they stay, for the next run or until others need
+    their room.
     """
     if not record.repository:
         yield
         return
-    guard = lock(study, record.model, record.step)
-    with guard:
-        files = {name: File(**fields) for name, fields in record.fetched.items()}
-        revision = Revision(record.revision, record.commit, files)
-        fetch(record.repository, revision, Path(record.folder), progress)
-    yield
-    with guard:
-        if not keep and all(is_made(product, study) for product in products(record, study)):
-            delete(Path(record.folder))
-
-
-def await_products(study: str, planned: Iterable[str]) -> None:
-    """Note, when a run starts, which products of weights it is going to make.
-
-    One that is planned counts as made only when it is newer than this note: a product of earlier
-    settings still lies there until its job starts. Without a note, what exists is made.
-    """
-    note = Path(paths.WEIGHTS_AWAITED.format(study=study))
-    atomic.write_text(note, json.dumps(sorted(planned)))
-    _awaited.cache_clear()
-
-
-def is_made(product: Path, study: str) -> bool:
-    """Whether nothing more has to be done for a product of weights in this run."""
-    note = Path(paths.WEIGHTS_AWAITED.format(study=study))
-    if not note.exists():
-        return product.exists()
-    written = note.stat().st_mtime_ns
-    if str(product) not in _awaited(note, written):
-        return True
-    return product.exists() and product.stat().st_mtime_ns > written
-
-
-@cache
-def _awaited(note: Path, written: int) -> frozenset[str]:
-    return frozenset(json.loads(note.read_text("utf-8")))
-
-
-def sweep(
-    study: str,
-    planned: Collection[tuple[str, int]],
-    patterns: Collection[str] = paths.WEIGHT_PRODUCTS,
-) -> None:
-    """Delete, at the end of a good run, what killed jobs and dropped steps have left behind.
-
-    planned: model and step of every checkpoint of the study; patterns: of what it makes from
-    weights. Weights of these from which something is still to be made stay, half-fetched ones too,
-    and whatever another process holds.
-    """
-    root = Path(paths.WEIGHTS.format(study=study, model="", step="")).parent
-    for folder in sorted(root.glob("*/step*")):
-        model, name = folder.parent.name, folder.name.removeprefix("step").split(".")[0]
-        made = (Path(p.format(study=study, model=model, step=name)) for p in patterns)
-        if (model, int(name)) in planned and not all(product.exists() for product in made):
-            continue
-        with suppress(Timeout), lock(study, model, int(name)).acquire(blocking=False):
-            delete(folder)
-    if not any(root.glob("*/step*")):
-        shutil.rmtree(root, ignore_errors=True)  # the locks, and the note of what was awaited
-
-
-def products(record: Checkpoint, study: str) -> list[Path]:
-    """The files that are made from a checkpoint's weights, as far as it is known what is asked."""
-    noted = Path(paths.WEIGHTS_AWAITED.format(study=study)).exists()
-    patterns = [*paths.WEIGHT_PRODUCTS, *(paths.ASKED_WEIGHT_PRODUCTS if noted else ())]
-    own = {"study": study, "model": record.model, "step": record.step}
-    return [Path(pattern.format(**own)) for pattern in patterns]
-
-
-def delete(folder: Path) -> None:
-    """Delete a folder of weights, and the model's folder if it was the last one."""
-    doomed = folder.with_name(f"{folder.name}.deleted")
-    shutil.rmtree(doomed, ignore_errors=True)  # of a job that was killed here
-    if folder.exists():
-        folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
-    with suppress(OSError):  # others are in it, perhaps since a moment ago
-        folder.parent.rmdir()
-    logging.info("%s is no longer needed and deleted", folder)
+    files = {name: File(**fields) for name, fields in record.fetched.items()}
+    revision = Revision(record.revision, record.commit, files)
+    entry = Entry(study, record.model, record.step)
+    claim = Claim(None if keep else shelf.limit())
+    with _there(record.repository, revision, entry, claim, progress):
+        yield
+    if not keep:
+        shelf.discard(entry)

@@ -39,7 +39,9 @@ def running(log: str, threads: int) -> Iterator[None]:
     so that no orphan writes beside the next run.
     """
     # BLAS and torch take theirs from the environment that Snakemake sets for the job
-    os.environ.update(RAYON_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false")
+    os.environ.update(RAYON_NUM_THREADS=str(threads or 1), TOKENIZERS_PARALLELISM="false")
+    if not threads:  # a job that mostly waits; there are libraries that 0 means all cores to
+        os.environ.update({k: "1" for k in os.environ if k.endswith("_NUM_THREADS")})
     _redirect(Path(log))
     _end_with_run()
     started = time.perf_counter()
