@@ -4,7 +4,16 @@ import logging
 from pathlib import Path
 
 from tending import activations as extraction
-from tending import devices, extent, fetching, inspection, models, positions, store
+from tending import (
+    devices,
+    extent,
+    fetching,
+    inspection,
+    lean_transformers,
+    models,
+    positions,
+    store,
+)
 from tending.job import progress, running
 
 
@@ -36,6 +45,7 @@ def main(
             "device": chosen.type,
             "extraction_version": extraction.VERSION,
         }
+        lean_transformers.import_model_class(checkpoint.family)
         model = models.load_model(
             Path(checkpoint.folder), dtype, chosen, settings.loss_sequences > 0
         )

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tending import between, found, store
-from tending.config import SIMILARITY
+from tending.found import SIMILARITY
 from tending.job import running
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tending import found, store
 from tending.comparison import compare
-from tending.config import SIMILARITY
+from tending.found import SIMILARITY
 from tending.job import running
 
 

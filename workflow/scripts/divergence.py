@@ -4,7 +4,16 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from tending import devices, divergence, divergence_files, fetching, inspection, models, store
+from tending import (
+    devices,
+    divergence,
+    divergence_files,
+    fetching,
+    inspection,
+    lean_transformers,
+    models,
+    store,
+)
 from tending.divergence_config import Positions, probed
 from tending.job import progress, running
 
@@ -41,6 +50,7 @@ def main(
             reference, file.attributes, attributes, inspection.read(reference_record)
         )
         rows = partial(file.part, divergence_files.LOGITS)
+        lean_transformers.import_model_class(checkpoint.family)
         model = models.load_model(Path(checkpoint.folder), dtype, chosen)
         with progress(sequences, "sequences") as advance:
             found = divergence.divergences(model, probe, settings, rows, advance, logging.warning)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tending import found, restricted, store, tables
-from tending.config import SPECTRUM
+from tending.found import SPECTRUM
 from tending.job import progress, running
 from tending.spectrum_table import spectrum_blocks
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tending import found, tables, trajectory_files, trajectory_tables
-from tending.config import FIGURES
 from tending.figures import Options
 from tending.figures._style import save
+from tending.found import FIGURES
 from tending.job import running
 
 

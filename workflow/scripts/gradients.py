@@ -10,6 +10,7 @@ from tending import (
     gradient_file,
     gradients,
     inspection,
+    lean_transformers,
     models,
     store,
 )
@@ -42,6 +43,7 @@ def main(
             "device": chosen.type,
             "gradients_version": gradients.VERSION,
         }
+        lean_transformers.import_model_class(checkpoint.family)
         model = models.load_model(Path(checkpoint.folder), dtype, chosen)
         with progress(sequences, "sequences") as advance:
             measured = gradients.of_batches(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tending import found, gradient_file, gradient_table, restricted, tables
-from tending.config import SPECTRUM
+from tending.found import SPECTRUM
 from tending.job import progress, running
 
 

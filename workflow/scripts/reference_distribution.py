@@ -10,6 +10,7 @@ from tending import (
     divergence_files,
     fetching,
     inspection,
+    lean_transformers,
     models,
     store,
     vocabulary,
@@ -37,6 +38,7 @@ def main(
     places = tuple(probed(positions, probe.shape[1]))
     with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
         logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+        lean_transformers.import_model_class(checkpoint.family)
         model = models.load_model(Path(checkpoint.folder), dtype, chosen)
         settings = divergence.Predicted(sequences, places, count, batch_size)
         settings = replace(settings, vocabulary=divergence.vocabulary(model, count))

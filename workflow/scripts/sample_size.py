@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from tending import found, restricted, store, tables
-from tending.config import SIMILARITY
+from tending.found import SIMILARITY
 from tending.job import running
 from tending.sample_size import score_blocks
 

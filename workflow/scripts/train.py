@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tending import atomic, inspection, store, training
+from tending import atomic, inspection, lean_transformers, store, training
 from tending.checkpoints.trained import Recipe, schedule
 from tending.job import progress, running
 
@@ -17,6 +17,7 @@ def main(
     folder = manifest.parent
     read = store.read_arrays(corpus, ["train"])
     folder.mkdir(parents=True, exist_ok=True)
+    lean_transformers.import_model_class(training.MODEL_TYPE)
     with (
         FileLock(folder / training.LOCK),
         progress(recipe.steps, "training steps") as advance,

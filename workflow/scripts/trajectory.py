@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tending import found, store, trajectory, trajectory_files
-from tending.config import TRAJECTORY
+from tending.found import TRAJECTORY
 from tending.job import progress, running
 
 

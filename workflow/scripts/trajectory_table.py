@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tending import found, tables, trajectory_files, trajectory_tables
-from tending.config import TRAJECTORY
+from tending.found import TRAJECTORY
 from tending.job import running
 
 

@@ -26,12 +26,9 @@ from tending.checkpoints import hub, source, trained
 from tending.components import DEFAULT
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 from tending.families import published_family
+from tending.found import FIGURES, SIMILARITY, SPECTRUM, TRAJECTORY
 from tending.selection import Config, Model, asked, steps
 
-SIMILARITY = "tending.metrics.similarity"
-SPECTRUM = "tending.metrics.spectrum"
-TRAJECTORY = "tending.metrics.trajectory"
-FIGURES = "tending.figures"
 MODELS = "tending.checkpoints"
 CORPORA = "tending.corpus"
 

@@ -12,6 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# Packages of such things, of which jobs need the names without the checks of a config.
+SIMILARITY = "tending.metrics.similarity"
+SPECTRUM = "tending.metrics.spectrum"
+TRAJECTORY = "tending.metrics.trajectory"
+FIGURES = "tending.figures"
+
 
 def names(package: str) -> list[str]:
     """Names of the modules in `package` (a dotted name), sorted; underscores are private."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tending import config as study_config
 from tending import (
     found,
     paths,
@@ -94,7 +93,7 @@ class StudyFiles:
 
     def figures(self) -> list[str]:
         """Names of the figures to draw: those of the config that have something to show."""
-        wanted = self.config.get("figures", found.names(study_config.FIGURES))
+        wanted = self.config.get("figures", found.names(found.FIGURES))
         empty = self._empty_tables()
         drawn = [n for n in wanted if {*self.tables_of(n), *self.optional_tables(n)} - empty]
         drawn = [name for name in drawn if name not in self._unasked()]
@@ -102,19 +101,19 @@ class StudyFiles:
 
     def tables_of(self, figure: str) -> list[str]:
         """Names of the tables a figure is drawn from."""
-        tables = found.constant(f"{study_config.FIGURES}.{figure}", "TABLES")
+        tables = found.constant(f"{found.FIGURES}.{figure}", "TABLES")
         assert isinstance(tables, tuple)
         return list(tables)
 
     def optional_tables(self, figure: str) -> list[str]:
         """Names of the tables a figure shows besides, of those that the study has."""
-        named = found.constant_or(f"{study_config.FIGURES}.{figure}", "OPTIONAL", ())
+        named = found.constant_or(f"{found.FIGURES}.{figure}", "OPTIONAL", ())
         assert isinstance(named, tuple)
         return [table for table in named if table in self.tables()]
 
     def figure_text(self, figure: str, constant: str) -> str:
         """A figure's TITLE or CATEGORY."""
-        return str(found.constant(f"{study_config.FIGURES}.{figure}", constant))
+        return str(found.constant(f"{found.FIGURES}.{figure}", constant))
 
     def figure_inputs(self, figure: str) -> list[str]:
         """Tables a figure is drawn from; for a map of checkpoints or layers, the models' files."""
@@ -125,11 +124,11 @@ class StudyFiles:
     def figure_modules(self, figure: str) -> list[str]:
         """The modules that draw a figure, and make tables of maps for it."""
         made = ["tending.trajectory_tables"] if self.maps_of(figure) else []
-        return [f"{study_config.FIGURES}.{figure}", *made]
+        return [f"{found.FIGURES}.{figure}", *made]
 
     def maps_of(self, figure: str) -> set[str]:
         """The quantities of trajectories among what a figure is drawn from."""
-        return set(self.tables_of(figure)) & set(found.names(study_config.TRAJECTORY))
+        return set(self.tables_of(figure)) & set(found.names(found.TRAJECTORY))
 
     def trajectory_files(self) -> list[str]:
         """One file per model, if the study asks for anything of all its checkpoints together."""
@@ -223,13 +222,13 @@ class StudyFiles:
 
     def _trajectory_table(self) -> list[str]:
         """The name of the table, if something asked for has rows in it."""
-        modules = [f"{study_config.TRAJECTORY}.{name}" for name in self.config["trajectory"]]
+        modules = [f"{found.TRAJECTORY}.{name}" for name in self.config["trajectory"]]
         tabled = any(found.constant(module, "TABLED") for module in modules)
         return [trajectory_checks.TABLE] if tabled else []
 
     def _unasked(self) -> set[str]:
         """Figures of what the study does not ask for, quantities of trajectories among them."""
-        unasked = set(found.names(study_config.TRAJECTORY)) - set(self.config["trajectory"])
+        unasked = set(found.names(found.TRAJECTORY)) - set(self.config["trajectory"])
         return unasked | self.gradients.undrawn()
 
     def published_as(self) -> dict[str, str]:

@@ -11,27 +11,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
-from transformers.utils import logging as transformers_logging
 
 from tending import atomic, data_order
 from tending.checkpoints.trained import Recipe, schedule
 from tending.corpus import Tokens
 
+if TYPE_CHECKING:  # imported where they are used: jobs import them in a way of their own
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
 VERSION = 1  # raise it when a change alters the trained weights: the workflow then retrains
+MODEL_TYPE = "gpt_neox"
 LOCK = ".lock"  # held by the process that trains in a folder
 LOG_COLUMNS = ("step", "training_loss", "learning_rate", "tokens_per_second")
 
 Report = Callable[[int, float], object]
 
 
-def configuration(recipe: Recipe, vocabulary: int) -> GPTNeoXConfig:
+def configuration(recipe: Recipe, vocabulary: int) -> "GPTNeoXConfig":
     """Pythia's architecture at the recipe's size."""
+    from transformers import GPTNeoXConfig
+
     return GPTNeoXConfig(
         vocab_size=vocabulary,
         hidden_size=recipe.d_model,
@@ -54,7 +58,7 @@ def configuration(recipe: Recipe, vocabulary: int) -> GPTNeoXConfig:
     )
 
 
-def initialise(model: GPTNeoXForCausalLM, seed: int) -> None:
+def initialise(model: "GPTNeoXForCausalLM", seed: int) -> None:
     """Gaussian weights as Pythia's: small-init everywhere, wang-init into the residual stream.
 
     Standard deviations sqrt(2 / (5 d)) (Nguyen & Salazar, 2019) and 2 / (L sqrt(d)) (Wang &
@@ -104,7 +108,7 @@ def part(tokens: Tokens, recipe: Recipe) -> Tokens:
 class _State:
     """A training in progress: everything the next update depends on, and the log so far."""
 
-    model: GPTNeoXForCausalLM
+    model: "GPTNeoXForCausalLM"
     optimizer: torch.optim.Optimizer
     step: int
     log: list[list[float]]
@@ -128,8 +132,10 @@ def train(
     Raises FloatingPointError if the loss is not finite, ValueError if the stream is shorter than
     the recipe's training_tokens.
     """
+    from transformers.utils import logging
+
     tokens = part(tokens, recipe)
-    transformers_logging.disable_progress_bar()
+    logging.disable_progress_bar()
     torch.use_deterministic_algorithms(True)
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = json.dumps([VERSION, recipe.as_dict(), corpus_sha256], sort_keys=True)
@@ -172,7 +178,7 @@ def _update(state: _State, rows: Tensor, rate: float) -> float:
     return float(loss.detach())
 
 
-def _optimizer(model: GPTNeoXForCausalLM) -> torch.optim.Optimizer:
+def _optimizer(model: "GPTNeoXForCausalLM") -> torch.optim.Optimizer:
     matrices = [p for p in model.parameters() if p.ndim == 2]
     vectors = [p for p in model.parameters() if p.ndim != 2]
     groups: list[dict[str, Any]] = [
@@ -184,6 +190,8 @@ def _optimizer(model: GPTNeoXForCausalLM) -> torch.optim.Optimizer:
 
 def _resume(recipe: Recipe, vocabulary: int, folder: Path, fingerprint: str) -> _State:
     """The training in `folder` if it is of this recipe, otherwise a new one."""
+    from transformers import GPTNeoXForCausalLM
+
     model = GPTNeoXForCausalLM(configuration(recipe, vocabulary))
     optimizer = _optimizer(model)
     stored = folder / "state.pt"

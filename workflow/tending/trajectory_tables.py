@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tending import found, tables
-from tending.config import FIGURES, TRAJECTORY
+from tending.found import FIGURES, TRAJECTORY
 from tending.metrics.trajectory import STEPS, Tabled, TrajectoryMetric
 from tending.metrics.trajectory._intervals import HIGH, LOW, NULL_HIGH
 from tending.trajectory_files import Trajectory
