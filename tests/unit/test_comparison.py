@@ -69,7 +69,7 @@ def at(scores: Estimates, index: tuple[int, ...]) -> list[Any]:
 def test_rows_of_one_sequence_are_kept_together(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def estimate(metric: Similarity, x: Any, y: Any, rows: int = 1) -> Any:
+    def estimate(metric: Similarity, x: Any, y: Any, rows: int = 1, *_: Any) -> Any:
         asked.append(rows)
         return uncertainty.estimate(metric, x, y, rows)
 
@@ -89,7 +89,7 @@ def test_a_metric_that_streams_is_given_rows_where_there_are_some(
 
     given: list[Any] = []
 
-    def estimate(metric: Similarity, x: Any, y: Any, rows: int = 1) -> Any:
+    def estimate(metric: Similarity, x: Any, y: Any, rows: int = 1, *_: Any) -> Any:
         given.append((x, y))
         return uncertainty.Estimate(0.5, 0.1, 0.3, 0.7, np.zeros(200), 0.0, 0.2)
 

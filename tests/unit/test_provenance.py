@@ -105,7 +105,7 @@ def test_a_change_of_arithmetic_is_seen(copy: Path, old: str, new: str) -> None:
 
 def test_a_change_in_an_imported_module_is_seen(copy: Path) -> None:
     before = {name: hash_of(name) for name in ("tending.comparison", *CKA_HASH, "tending.tables")}
-    edit(copy / COMMON, "x - x.mean(axis=0)", "x - x.min(axis=0)")
+    edit(copy / COMMON, "x -= x.mean(axis=0)", "x -= x.min(axis=0)")
     after = {name: hash_of(name) for name in before}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"tending.comparison", *CKA_HASH}

@@ -73,7 +73,10 @@ def test_the_map_does_not_depend_on_the_memory_it_may_use(
 
 
 def test_no_more_than_the_budget_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit is read again for every tile; what fits is read once."""
+    """What does not fit is read again for every tile; what fits is read once.
+
+    Nothing is read again while the Gram matrices of all fit.
+    """
     arrays = drifting(4, 50, 40)
     reads: list[int] = []
 
@@ -85,8 +88,14 @@ def test_no_more_than_the_budget_is_held(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sorted(reads) == [0, 1, 2, 3]
     reads.clear()
     monkeypatch.setattr(quantities, "BUDGET", 2 * arrays[0].nbytes)
-    _ = Stack(read, 4, 2).cka
+    whole = Stack(read, 4, 2).cka
+    assert sorted(reads) == [0, 1, 2, 3]
+    reads.clear()
+    monkeypatch.setattr(_inner, "BUDGET", 2 * arrays[0].nbytes)
+    parts = Stack(read, 4, 2).cka
     assert reads.count(0) == reads.count(1) == 1 and reads.count(3) > 1
+    for name, values in whole.items():
+        np.testing.assert_allclose(parts[name], values, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize(("n", "side"), [(7, 3), (6, 3), (5, 100), (4, 1)])

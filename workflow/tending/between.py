@@ -16,7 +16,13 @@ import numpy as np
 
 from tending import store, uncertainty
 from tending.estimates import Estimates
-from tending.metrics.similarity import Array, Influence, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import (
+    Array,
+    Influence,
+    Prepared,
+    Similarity,
+    UndefinedSimilarityError,
+)
 
 Warn = Callable[[str], None]
 ByMetric = dict[str, dict[str, Estimates]]  # metric -> component -> of (pairs, layers), or (pairs,)
@@ -86,9 +92,11 @@ def between(
         for index in np.ndindex(*outer):
             read = [source.matrix(component, index) for source in sources]
             for pair, (i, j) in enumerate(pairs):
+                x, y = read[i], read[j]
+                prepared = Prepared(x, y)
                 for name, metric in taken.items():
                     try:
-                        found = uncertainty.estimate(metric, read[i], read[j], rows_per_sequence)
+                        found = uncertainty.estimate(metric, x, y, rows_per_sequence, prepared)
                         _put(found, scores[name][component], (pair, *index))
                     except UndefinedSimilarityError as error:
                         at = f"{component} {index} of seeds {i} and {j}"

@@ -1,6 +1,6 @@
 """Scores of one checkpoint's activations against the reference's, for every layer and head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from tending import uncertainty
 from tending.estimates import Estimates
 from tending.extent import ROWS_AT_ONCE
-from tending.metrics.similarity import Array, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import Array, Prepared, Similarity, UndefinedSimilarityError
 
 Warn = Callable[[str], None]
 Index = tuple[int, ...]
@@ -54,8 +54,8 @@ def compare(
             sides = _Sides(here, there, component, index)
             for name, metric in taken.items():
                 try:
-                    x, y = sides.of(metric)
-                    estimate = uncertainty.estimate(metric, x, y, rows_per_sequence)
+                    x, y, prepared = sides.of(metric)
+                    estimate = uncertainty.estimate(metric, x, y, rows_per_sequence, prepared)
                     _put(estimate, scores[name][component], index)
                 except UndefinedSimilarityError as error:
                     warn(f"{name} of {component} {index} is not defined: {error}")
@@ -77,17 +77,27 @@ class _Sides:
         self._place = component, index
         # what fits in memory is read whole: a null of permuted sequences needs all rows at once
         self._tall = here.shapes[component][-2] > ROWS_AT_ONCE
-        self._matrices: list[Array] | None = None
+        self._rows: tuple[Any, Any, Prepared] | None = None
+        self._matrices: tuple[Any, Any, Prepared] | None = None
 
-    def of(self, metric: Similarity) -> list[Any]:
-        """Whole matrices; of many rows, for a metric that streams, rows to be read in parts."""
+    def of(self, metric: Similarity) -> tuple[Any, Any, Prepared]:
+        """Whole matrices; of many rows, for a metric that streams, rows to be read in parts.
+
+        With what metrics need of both and share.
+        """
         if metric.streams and self._tall:
             readers = [getattr(source, "rows", None) for source in self._sources]
             if all(readers):
-                return [rows(*self._place) for rows in readers if rows is not None]
+                self._rows = self._rows or _prepared(rows(*self._place) for rows in readers if rows)
+                return self._rows
         if self._matrices is None:
-            self._matrices = [source.matrix(*self._place) for source in self._sources]
+            self._matrices = _prepared(source.matrix(*self._place) for source in self._sources)
         return self._matrices
+
+
+def _prepared(sides: Iterable[Any]) -> tuple[Any, Any, Prepared]:
+    x, y = sides
+    return x, y, Prepared(x, y)
 
 
 def _applicable(

@@ -6,7 +6,13 @@ import numpy as np
 
 from tending import restricted
 from tending.extent import ROWS_AT_ONCE
-from tending.metrics.similarity import Array, Rows, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import (
+    Array,
+    Prepared,
+    Rows,
+    Similarity,
+    UndefinedSimilarityError,
+)
 from tending.score_rows import error_quantity, null_quantity
 from tending.store import LOSS, Reader, part_of
 from tending.tables import Columns, Where
@@ -42,9 +48,10 @@ def score_blocks(
             common |= {"layer": index[0]} if index else {}
             for n in sizes:
                 x, y = (_first(file, name, index, n * positions) for file in (here, there))
+                prepared = Prepared(x, y)
                 for metric, similarity in own.items():
                     try:
-                        found = estimate(similarity, x, y, positions)
+                        found = estimate(similarity, x, y, positions, prepared)
                     except UndefinedSimilarityError as error:
                         warn(f"{metric} of {name} {index} with n = {n} is not defined: {error}")
                         continue

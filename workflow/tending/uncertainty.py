@@ -9,8 +9,10 @@ from scipy import special
 
 from tending.metrics.similarity import (
     Array,
+    Influence,
     Matrix,
     Null,
+    Prepared,
     Rows,
     Similarity,
     UndefinedSimilarityError,
@@ -55,16 +57,22 @@ class _Sampled:
 
 
 def estimate(
-    metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int = 1
+    metric: Similarity,
+    x: Array | Rows,
+    y: Array | Rows,
+    rows_per_sequence: int = 1,
+    prepared: Prepared | None = None,
 ) -> Estimate:
     """The score of x, (n, d_x), and y, (n, d_y), and its error over the sequences of the rows.
 
     rows_per_sequence: neighbouring rows that belong to one sequence and are resampled, and
     permuted, together. `Rows` are for a metric that streams; of theirs, with several rows per
-    sequence, the null is NaN. Raises as metric.compare does.
+    sequence, the null is NaN. prepared: of x and y, where several metrics are estimated. Raises
+    as metric.compare does.
     """
     if metric.influence is not None and x.shape[0] >= metric.tall * max(x.shape[1], y.shape[1]):
-        sampled = _by_influence(metric, x, y, rows_per_sequence)
+        known = prepared.influence(metric) if prepared else metric.influence(x, y)
+        sampled = _by_influence(known, rows_per_sequence)
     else:
         sampled = _left_out(metric, np.asarray(x), np.asarray(y), rows_per_sequence)
     null = sampled.null
@@ -93,16 +101,12 @@ def _weights(n: int, start: int) -> Matrix:
     return np.random.default_rng([n, start]).standard_normal((DRAWS, min(BLOCK, n)))
 
 
-def _by_influence(
-    metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int
-) -> _Sampled:
+def _by_influence(known: Influence, rows_per_sequence: int) -> _Sampled:
     """From every row's influence; rows of one sequence add up.
 
     The pairs that the jackknife counts twice are pairs of rows, so with several rows per sequence
     nothing is taken off, and the error is rather too large. Pairs alone give the least variance.
     """
-    assert metric.influence is not None
-    known = metric.influence(x, y)
     deviations = known.values.reshape(-1, rows_per_sequence).sum(axis=1)
     variance = float(deviations @ deviations) if deviations.size > 1 else math.nan
     freedom = _freedom(deviations)

@@ -65,6 +65,8 @@ class Similarity:
     permuted: (x, y) -> a function of an order of the rows of y, (n,), that gives the score with
     y[order], with all that does not depend on the order computed once; None: compare is called.
     streams: whether compare and influence also take `Rows`.
+    prepare, of_prepared: influence in two parts; what the first gives is computed once for all
+    metrics that have the same, see `Prepared`.
     """
 
     compare: Callable[[Any, Any], float]
@@ -77,6 +79,8 @@ class Similarity:
     tall: int = 0
     permuted: Callable[[Array, Array], Callable[[Indices], float]] | None = None
     streams: bool = False
+    prepare: Callable[[Any, Any], Any] | None = None
+    of_prepared: Callable[[Any], Influence] | None = None
 
     @property
     def any_coordinates(self) -> bool:
@@ -85,6 +89,23 @@ class Similarity:
         A metric that is invariant to rotation must also not change with columns of zeros.
         """
         return "rotation" in self.invariant_to
+
+
+class Prepared:
+    """What several metrics need of the same two representations x and y, computed once."""
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self._sides = x, y
+        self._made: dict[Callable[[Any, Any], Any], Any] = {}
+
+    def influence(self, metric: Similarity) -> Influence:
+        """What the metric's influence gives for x and y."""
+        if metric.prepare is None or metric.of_prepared is None:
+            assert metric.influence is not None
+            return metric.influence(*self._sides)
+        if metric.prepare not in self._made:
+            self._made[metric.prepare] = metric.prepare(*self._sides)
+        return metric.of_prepared(self._made[metric.prepare])
 
 
 def centred(x: Array) -> Matrix:
@@ -97,13 +118,13 @@ def centred(x: Array) -> Matrix:
         raise ValueError(f"expected a (sequences, d) matrix, got shape {x.shape}")
     # A mean over float32 rows of a large common offset would lose the variation around it.
     x = x.astype(np.float64)
-    if not np.isfinite(x).all():
+    size = np.linalg.norm(x)
+    if not np.isfinite(size) and not np.isfinite(x).all():  # the size says so in most cases
         raise ValueError("activations must be finite; found NaN or infinity")
-    without_mean: Matrix = x - x.mean(axis=0)
-    rounding = np.finfo(np.float64).eps * np.sqrt(x.shape[0]) * np.linalg.norm(x)
-    if np.linalg.norm(without_mean) <= rounding:
+    x -= x.mean(axis=0)
+    if np.linalg.norm(x) <= np.finfo(np.float64).eps * np.sqrt(x.shape[0]) * size:
         raise UndefinedSimilarityError("the representation is constant over sequences")
-    return without_mean
+    return x
 
 
 def paired(x: Array, y: Array, least: int) -> tuple[Matrix, Matrix]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tending.metrics.similarity import Influence, Matrix, Null
-from tending.metrics.similarity._moments import Moments, side_motifs, u_part
+from tending.metrics.similarity._moments import Moments
 from tending.metrics.similarity._permutations import LEAST
 from tending.metrics.similarity._permutations import null as of_permutations
 
@@ -35,14 +35,13 @@ def biased(moments: Moments, with_null: bool = True) -> Influence:
 
 def debiased(moments: Moments, with_null: bool = True) -> Influence:
     """Of the same ratio of U-centred kernels."""
-    n, x, y = moments.n, moments.x, moments.y
+    n = moments.n
     a, b, c = (u_inner(float(q.sum()), *sums[:2]) for q, *sums in _sums(moments))
     scale = math.sqrt(b) * math.sqrt(c)
-    excess = _excess(n, a / scale, (b, c), u_part(x, moments.sample), u_part(y, moments.sample))
+    excess = _excess(n, a / scale, (b, c), *moments.u_parts)
     by_chance = None
     if with_null and n >= LEAST:
-        motifs = side_motifs(x, moments.sample), side_motifs(y, moments.sample)
-        by_chance = of_permutations(n, motifs[0], motifs[1], weight=0, mean=0, scale=scale)
+        by_chance = of_permutations(n, *moments.motifs, weight=0, mean=0, scale=scale)
     deviations = _deviations(moments, u_without)
     excess = _possible(excess, deviations, len(moments.sample))
     return Influence(a / scale, deviations, excess, by_chance)
@@ -63,8 +62,8 @@ def chance(moments: Moments, scale: float) -> Null | None:
     n, k, other = moments.n, moments.x.diagonal, moments.y.diagonal
     if n < LEAST:
         return None
-    x, y = (side_motifs(side, moments.sample) for side in (moments.x, moments.y))
-    return of_permutations(n, x, y, n / (n - 2), float(k.sum() * other.sum()) / (n - 1), scale)
+    mean = float(k.sum() * other.sum()) / (n - 1)
+    return of_permutations(n, *moments.motifs, weight=n / (n - 2), mean=mean, scale=scale)
 
 
 def jackknifed(without: Matrix) -> Matrix:

@@ -5,12 +5,13 @@ X and the d x d products give every sum, and nothing of size n x n is needed.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tending.metrics.similarity import Indices, Matrix
 from tending.metrics.similarity._permutations import Motifs
-from tending.metrics.similarity._streams import Aligned
+from tending.metrics.similarity._streams import Aligned, Representation
 
 SAMPLE = 128  # rows, at least, whose pairs stand for all pairs where these are not at hand
 
@@ -31,6 +32,12 @@ class Side:
     part: Matrix
     products: Matrix
 
+    @cached_property
+    def effects(self) -> Matrix:
+        """u with K_ij + u_i + u_j U-centred off the diagonal, (n,)."""
+        n = len(self.diagonal)
+        return np.asarray((self.diagonal - self.diagonal.sum() / (2 * (n - 1))) / (n - 2))
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -41,6 +48,16 @@ class Moments:
     y: Side
     products: Matrix
     sample: Indices
+
+    @cached_property
+    def u_parts(self) -> tuple[Matrix, Matrix]:
+        """Both U-centred kernels between the rows of the sample, (m, m)."""
+        return u_part(self.x, self.sample), u_part(self.y, self.sample)
+
+    @cached_property
+    def motifs(self) -> tuple[Motifs, Motifs]:
+        """Of both U-centred kernels, for permutations."""
+        return _motifs(self.x, self.u_parts[0]), _motifs(self.y, self.u_parts[1])
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,11 @@ def of_rows(rows: Aligned) -> Moments:
         x, y = rows.whole()
         return of_kernels(x @ x.T, y @ y.T)
     return _of_features(rows)
+
+
+def linear(x: Representation, y: Representation) -> Moments:
+    """Of the linear kernels of two representations. Raises as `paired` does."""
+    return of_rows(Aligned(x, y, least=2))
 
 
 def of_kernels(k: Matrix, other: Matrix) -> Moments:
@@ -129,16 +151,11 @@ def _sample(n: int, size: int) -> Indices:
     return np.sort(np.random.default_rng(n).permutation(n)[:size])
 
 
-def row_effects(side: Side) -> Matrix:
-    """u with K_ij + u_i + u_j U-centred off the diagonal, (n,)."""
-    n = len(side.diagonal)
-    return np.asarray((side.diagonal - side.diagonal.sum() / (2 * (n - 1))) / (n - 2))
-
-
 def u_part(side: Side, sample: Indices) -> Matrix:
     """The U-centred kernel between the rows of the sample, (m, m)."""
-    u = row_effects(side)[sample]
-    part: Matrix = side.part + u[:, None] + u[None, :]
+    u = side.effects[sample]
+    part: Matrix = side.part + u[:, None]
+    part += u
     np.fill_diagonal(part, 0)
     return part
 
@@ -149,11 +166,15 @@ def side_motifs(side: Side, sample: Indices) -> Motifs:
     Where the sample is not all rows, the sum of cubes is estimated from its pairs; it is the one
     sum that does not follow from products of columns, and matters little for n above d.
     """
-    n, m = len(side.diagonal), len(sample)
+    return _motifs(side, u_part(side, sample))
+
+
+def _motifs(side: Side, part: Matrix) -> Motifs:
+    """The same with the U-centred kernel between the rows of the sample at hand."""
+    n, m = len(side.diagonal), len(part)
     effects = side.diagonal - side.diagonal.mean()
-    part = u_part(side, sample)
     squares = _u_squares(side)
-    delta = side.diagonal + 2 * row_effects(side)
+    delta = side.diagonal + 2 * side.effects
     return Motifs(
         squares=float(squares.sum()),
         cubes=float(np.vdot(part * part, part)) * n * (n - 1) / (m * (m - 1)),
@@ -167,17 +188,18 @@ def side_motifs(side: Side, sample: Indices) -> Motifs:
 
 def _u_squares(side: Side) -> Matrix:
     """Sum over j of the squared U-centred kernel, (n,)."""
-    n, k, u = len(side.diagonal), side.diagonal, row_effects(side)
+    n, k, u = len(side.diagonal), side.diagonal, side.effects
     effects = (n - 4) * u**2 + 2 * u * u.sum() + u @ u
     return np.asarray(side.squares - k**2 + effects + 2 * side.own / (n - 2) - 4 * u * k)
 
 
 def _triangles(side: Side) -> float:
     """tr of the cube of M + u 1' + 1 u', the U-centred kernel, with M = K - diag(delta)."""
-    n, u = len(side.diagonal), row_effects(side)
+    n, u = len(side.diagonal), side.effects
     delta = side.diagonal + 2 * u
     ku, s, uu = side.own / (n - 2), float(u.sum()), float(u @ u)
-    cube = float(np.vdot(side.products @ side.products, side.products))
+    # symmetric, so that a product with its transpose is meant, which costs half
+    cube = float(np.vdot(side.products @ side.products.T, side.products))
     m_cubed = cube - 3 * side.squares @ delta + 3 * side.diagonal @ delta**2 - (delta**3).sum()
     mme = -2 * delta @ (ku - delta * u)
     mee = -2 * s * (delta @ u) + n * (u @ ku - delta @ u**2) - uu * delta.sum()

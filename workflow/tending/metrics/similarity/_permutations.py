@@ -20,21 +20,24 @@ LEAST = 6  # rows; the third moment has six indices
 ONE_SIDED_95 = 1.6448536269514722  # standard errors to the 95 % quantile
 
 
+Number = float | Matrix
+
+
 @dataclass(frozen=True)
 class Motifs:
-    """Sums of a U-centred a~, (n, n), and of row effects f, (n,).
+    """Sums of a U-centred a~, (n, n), and of row effects f, (n,); arrays, of several sides.
 
     squares: sum a~_ij^2; cubes: sum a~_ij^3; triangles: tr a~^3; spread: sum f_i^2;
     third: sum f_i^3; ends: f' a~ f; rows: sum_ij f_i a~_ij^2.
     """
 
-    squares: float
-    cubes: float
-    triangles: float
-    spread: float = 0.0
-    third: float = 0.0
-    ends: float = 0.0
-    rows: float = 0.0
+    squares: Number
+    cubes: Number
+    triangles: Number
+    spread: Number = 0.0
+    third: Number = 0.0
+    ends: Number = 0.0
+    rows: Number = 0.0
 
 
 def motifs(a: Matrix, effects: Matrix) -> Motifs:
@@ -70,16 +73,23 @@ def null(n: int, x: Motifs, y: Motifs, weight: float, mean: float, scale: float)
     The mean is exact. The quantile is that of a Pearson type III distribution with the exact
     variance and skewness (Josse, Pages & Husson, 2008), by the cube root of Wilson & Hilferty.
     """
-    variance = 2 * x.squares * y.squares / (n * (n - 3))
-    variance += weight**2 * x.spread * y.spread / (n - 1)
-    deviation = math.sqrt(variance)
-    if deviation == 0:
-        return Null(mean / scale, mean / scale)
-    skewness = _third_moment(n, x, y, weight) / deviation**3
-    return Null(mean / scale, (mean + deviation * _pearson_three_95(skewness)) / scale)
+    found = nulls(n, x, y, weight, np.asarray(mean), np.asarray(scale))
+    return Null(*(float(number) for number in found))
 
 
-def _third_moment(n: int, x: Motifs, y: Motifs, weight: float) -> float:
+def nulls(
+    n: int, x: Motifs, y: Motifs, weight: float, mean: Matrix, scale: Matrix
+) -> tuple[Matrix, Matrix]:
+    """Means and quantiles of many pairs at once, of arrays that are broadcast."""
+    deviation = np.sqrt(
+        2 * x.squares * y.squares / (n * (n - 3)) + weight**2 * x.spread * y.spread / (n - 1)
+    )
+    moving = np.where(deviation > 0, deviation, 1.0)
+    skewness = _third_moment(n, x, y, weight) / moving**3
+    return mean / scale, (mean + deviation * _pearson_three_95(skewness)) / scale
+
+
+def _third_moment(n: int, x: Motifs, y: Motifs, weight: float) -> Number:
     """Third central moment of <a~, b~> + weight f'g under permutation."""
     two, three, four, five, six = (math.perm(n, k) for k in range(2, 7))
     cubes, triangles = x.cubes * y.cubes, x.triangles * y.triangles
@@ -93,9 +103,9 @@ def _third_moment(n: int, x: Motifs, y: Motifs, weight: float) -> float:
     return pairs + 3 * weight * mixed + 3 * weight**2 * ends + weight**3 * third
 
 
-def _pearson_three_95(skewness: float) -> float:
+def _pearson_three_95(skewness: Number) -> Matrix:
     """95 % quantile of the Pearson type III distribution of mean 0 and variance 1."""
-    if abs(skewness) < 1e-4:  # the limit is normal, the formula 0 / 0
-        return ONE_SIDED_95
-    root = 1 + skewness * ONE_SIDED_95 / 6 - skewness**2 / 36
-    return 2 / skewness * (root**3 - 1)
+    normal = np.abs(skewness) < 1e-4  # the limit is normal, the formula 0 / 0
+    bent = np.where(normal, 1.0, skewness)
+    root = 1 + bent * ONE_SIDED_95 / 6 - bent**2 / 36
+    return np.where(normal, ONE_SIDED_95, 2 / bent * (root**3 - 1))

@@ -37,6 +37,8 @@ class Aligned:
 
     def whole(self) -> tuple[Matrix, Matrix]:
         """Both sides, (n, d_x) and (n, d_y)."""
+        if self._sides is None:
+            return self._whole
         blocks = list(self.blocks())
         return np.concatenate([b[1] for b in blocks]), np.concatenate([b[2] for b in blocks])
 
@@ -75,7 +77,9 @@ def whole(x: Representation) -> Array:
 
 
 def _scaled(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    return x / np.abs(x).max(), y / np.abs(y).max()
+    for side in (x, y):
+        side /= max(side.max(), -side.min())
+    return x, y
 
 
 def _mean_and_scale(side: Rows) -> tuple[Matrix, float]:

@@ -4,7 +4,7 @@ import math
 
 from tending.metrics.similarity import Influence, Similarity
 from tending.metrics.similarity._jackknife import biased
-from tending.metrics.similarity._moments import inner_products, of_rows
+from tending.metrics.similarity._moments import inner_products, linear
 from tending.metrics.similarity._streams import Aligned, Representation
 
 
@@ -22,7 +22,7 @@ def linear_cka(x: Representation, y: Representation) -> float:
 
 def influence(x: Representation, y: Representation) -> Influence:
     """Exact scores without each row. Raises as `linear_cka` does."""
-    return biased(of_rows(Aligned(x, y, least=2)))
+    return biased(linear(x, y))
 
 
 METRIC = Similarity(
@@ -32,4 +32,6 @@ METRIC = Similarity(
     invariant_to=frozenset({"rotation", "scaling", "translation"}),
     influence=influence,
     streams=True,
+    prepare=linear,
+    of_prepared=biased,
 )

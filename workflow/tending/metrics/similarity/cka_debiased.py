@@ -2,9 +2,15 @@
 
 import math
 
-from tending.metrics.similarity import Influence, Matrix, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import (
+    Influence,
+    Matrix,
+    Similarity,
+    UndefinedSimilarityError,
+    require_pairs,
+)
 from tending.metrics.similarity._jackknife import debiased, u_inner
-from tending.metrics.similarity._moments import inner_products, of_rows
+from tending.metrics.similarity._moments import Moments, inner_products, linear
 from tending.metrics.similarity._streams import Aligned, Representation
 
 LEAST = 4
@@ -24,8 +30,13 @@ def debiased_linear_cka(x: Representation, y: Representation) -> float:
 
 def influence(x: Representation, y: Representation) -> Influence:
     """Exact scores without each row. Raises as `debiased_linear_cka` does."""
-    rows = Aligned(x, y, LEAST)
-    moments = of_rows(rows)
+    require_pairs(x.shape[0], y.shape[0], LEAST)
+    return of_moments(linear(x, y))
+
+
+def of_moments(moments: Moments) -> Influence:
+    """The same from the moments of both linear kernels."""
+    require_pairs(moments.n, moments.n, LEAST)
     _require_variation(moments.x.diagonal, float(moments.x.squares.sum()))
     _require_variation(moments.y.diagonal, float(moments.y.squares.sum()))
     return debiased(moments)
@@ -58,4 +69,6 @@ METRIC = Similarity(
     least=LEAST,
     influence=influence,
     streams=True,
+    prepare=linear,
+    of_prepared=of_moments,
 )

@@ -33,6 +33,12 @@ def gram_tiles(
             yield _moved(a, rows.start), _moved(b, columns.start), made[:, a, b]
 
 
+def of_grams(grams: Matrix) -> Iterator[tuple[slice, slice, Matrix]]:
+    """The same tiles of Gram matrices that are at hand, (m, n, n)."""
+    for a, b in tiles(grams.shape[1], SIDE):
+        yield a, b, grams[:, a, b]
+
+
 def tiles(n: int, side: int) -> Iterator[tuple[slice, slice]]:
     """The tiles of an (n, n) matrix on its diagonal and above."""
     blocks = _blocks(n, side)

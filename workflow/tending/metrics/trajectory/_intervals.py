@@ -56,8 +56,8 @@ def freedom(deviations: Matrix) -> Matrix:
 
     2 n / (k - 1) with their kurtosis k, at most n - 1.
     """
-    n, squares = len(deviations), (deviations**2).sum(axis=0)
-    fourth = n * (deviations**4).sum(axis=0)
+    n, each = len(deviations), deviations * deviations
+    squares, fourth = each.sum(axis=0), n * (each * each).sum(axis=0)
     known = squares > 0
     kurtosis = np.where(known, fourth, 3.0) / np.where(known, squares, 1.0) ** 2
     spread = kurtosis > 1

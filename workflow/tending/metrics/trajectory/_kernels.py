@@ -1,12 +1,13 @@
 """The linear kernels of many representations: what each of them alone gives to errors and nulls."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from tending.metrics.similarity import Indices, Matrix
 from tending.metrics.similarity._moments import SAMPLE, Side, side_motifs
-from tending.metrics.similarity._permutations import LEAST, Motifs, null
+from tending.metrics.similarity._permutations import LEAST, Motifs, nulls
 from tending.metrics.trajectory._inner import Read
 
 ROWS = 4  # at least
@@ -17,7 +18,8 @@ class Kernels:
     """Of m kernels K_i = X_i X_i', (n, n), of representations with centred columns.
 
     diagonals; squares: sum_s K_i[r, s]^2; ends: K_i times its diagonal; all (n, m). motifs: of
-    their U-centred parts. width: of the widest representation; size: of all, in bytes.
+    their U-centred parts. width: of the widest representation; size: of all, in bytes. grams: the
+    kernels themselves, (m, n, n), if they were to be held.
     """
 
     diagonals: Matrix
@@ -26,6 +28,7 @@ class Kernels:
     motifs: tuple[Motifs, ...]
     width: int
     size: int
+    grams: Matrix | None = None
 
     @property
     def n(self) -> int:
@@ -38,12 +41,14 @@ class Kernels:
         return len(self.motifs)
 
 
-def kernels(read: Read, count: int) -> Kernels:
+def kernels(read: Read, count: int, most: int = 0) -> Kernels:
     """Of the representations read(i), (n, d_i), i = 0, ..., m - 1; each is read once.
 
-    Raises ValueError if row counts differ or are below 4.
+    most: bytes of kernels that are held, if all of them are formed anyway and take no more. Raises
+    ValueError if row counts differ or are below 4.
     """
     columns, motifs, width, size = list[tuple[Matrix, ...]](), [], 0, 0
+    grams: Matrix | None = None
     for i in range(count):
         x = read(i)
         if len(x) < ROWS:
@@ -55,11 +60,17 @@ def kernels(read: Read, count: int) -> Kernels:
             )
         rows = sample(*x.shape)
         side = _side(x, rows)
+        if i == 0 and 8 * count * len(x) ** 2 <= most:
+            grams = np.empty((count, len(x), len(x)))
+        if grams is not None and len(rows) == len(x):
+            grams[i] = side.part
+        else:
+            grams = None
         columns.append((side.diagonal, side.squares, side.own))
         motifs.append(side_motifs(side, rows))
         width, size = max(width, x.shape[1]), size + x.nbytes
     diagonals, squares, ends = (np.stack(c, axis=1) for c in zip(*columns, strict=True))
-    return Kernels(diagonals, squares, ends, tuple(motifs), width, size)
+    return Kernels(diagonals, squares, ends, tuple(motifs), width, size, grams)
 
 
 def sample(n: int, width: int) -> Indices:
@@ -91,12 +102,14 @@ def by_chance(known: Kernels, norms: Matrix, weight: float, means: Matrix) -> tu
     effects. means, (m,): their products over n - 1 are the means before the division. NaN where a
     norm is, and all for fewer rows than the third moment takes.
     """
-    mean, high = np.full((2, known.count, known.count), np.nan)
-    for i, x in enumerate(known.motifs if known.n >= LEAST else ()):
-        for j, y in enumerate(known.motifs[i:], start=i):
-            scale, centre = float(norms[i] * norms[j]), float(means[i] * means[j]) / (known.n - 1)
-            if np.isfinite(scale):
-                found = null(known.n, x, y, weight, centre, scale)
-                mean[i, j] = mean[j, i] = found.mean
-                high[i, j] = high[j, i] = found.high
-    return mean, high
+    scale = np.outer(norms, norms)
+    if known.n < LEAST:
+        return np.full_like(scale, np.nan), np.full_like(scale, np.nan)
+    x, y = _together(known.motifs, (-1, 1)), _together(known.motifs, (1, -1))
+    return nulls(known.n, x, y, weight, np.outer(means, means) / (known.n - 1), scale)
+
+
+def _together(each: Sequence[Motifs], shape: tuple[int, int]) -> Motifs:
+    """The sums of several kernels, each as one array of a shape."""
+    names = [field.name for field in fields(Motifs)]
+    return Motifs(*(np.array([getattr(m, name) for m in each]).reshape(shape) for name in names))

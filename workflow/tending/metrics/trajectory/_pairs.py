@@ -11,7 +11,7 @@ import numpy as np
 from tending.metrics.similarity import Matrix
 from tending.metrics.similarity._jackknife import ROUNDING
 from tending.metrics.trajectory import _inner
-from tending.metrics.trajectory._inner import Measured, Read, gram_tiles
+from tending.metrics.trajectory._inner import Measured, Read, gram_tiles, of_grams
 from tending.metrics.trajectory._intervals import freedom, jackknifed, with_errors, with_null
 from tending.metrics.trajectory._kernels import Kernels, kernels, sample
 from tending.metrics.trajectory._kinds import Biased, Debiased, Kind, Sums
@@ -27,7 +27,7 @@ def cka(read: Read, count: int, rows_per_sequence: int = 1) -> Measured:
     rows_per_sequence: neighbouring rows that belong to one sequence; if several, there is no null,
     as permuting whole sequences has no closed form. Raises ValueError for fewer than 4 rows.
     """
-    known = kernels(read, count)
+    known = kernels(read, count, most=_inner.BUDGET)
     chosen = sample(known.n, known.width)
     every, held = len(chosen) == known.n, known.size <= _inner.BUDGET
     scores = [_Scores(kind, known, rows_per_sequence) for kind in (Biased(), Debiased())]
@@ -38,11 +38,15 @@ def cka(read: Read, count: int, rows_per_sequence: int = 1) -> Measured:
         sums = RowSums(known.diagonals, first)
         if tall:
             sums.add_features(read)
+        elif known.grams is not None:
+            sums.add_grams(known.grams)
         else:
             tiles = gram_tiles(read, count, known.n, held=held)
             _add(tiles, [sums, *powers] if every and first.start == 0 else [sums])
         for score in scores:
             score.take(sums)
+    if known.grams is not None:
+        _add(of_grams(known.grams), powers)
     if not every:
         _add(gram_tiles(lambda i: read(i)[chosen], count, len(chosen), held=held), powers)
     pairs = zip(scores, powers, strict=True)

@@ -9,6 +9,9 @@ import numpy as np
 from tending.metrics.similarity import Matrix
 from tending.metrics.trajectory._inner import Read
 
+ROWS = 128  # of all kernels that are worked on at a time
+NUMBERS = 2**17  # of a tile that are worked on at a time, 1 MiB, so that they stay in the cache
+
 
 class RowSums:
     """Of the pairs of kernels (i, j), i in `first`, and j from i on; (n, pairs) each.
@@ -35,6 +38,13 @@ class RowSums:
         self._add_rows(a, b, np.ascontiguousarray(tile.transpose(1, 0, 2)))
         if a != b:
             self._add_rows(b, a, np.ascontiguousarray(tile.transpose(2, 0, 1)))
+
+    def add_grams(self, grams: Matrix) -> None:
+        """All rows of Gram matrices that are at hand, (m, n, n), as views."""
+        everything = slice(0, grams.shape[1])
+        for start in range(0, everything.stop, ROWS):
+            rows = slice(start, min(start + ROWS, everything.stop))
+            self._add_rows(rows, everything, grams[:, rows].transpose(1, 0, 2))
 
     def _add_rows(self, rows: slice, columns: slice, by_row: Matrix) -> None:
         """by_row: (rows, m, columns)."""
@@ -67,12 +77,20 @@ class PairSums:
 
     def add(self, a: slice, b: slice, tile: Matrix) -> None:
         """K_i[a, b] of all kernels, (m, |a|, |b|); off the diagonal of K_i[b, a] too."""
-        v = tile + self._effects[:, a, None] + self._effects[:, None, b]
-        weight = 2
-        if a == b:
-            weight, here = 1, np.arange(v.shape[1])
-            v[:, here, here] = 0
-        v = v.reshape(len(v), -1)
+        across, weight = self._effects[:, None, b], 1 if a == b else 2
+        step = max(1, NUMBERS // (len(tile) * tile.shape[2]))
+        for start in range(0, tile.shape[1], step):
+            part = tile[:, start : start + step]
+            down = self._effects[:, a.start + start : a.start + start + part.shape[1], None]
+            v = part + across
+            v += down
+            if a == b:
+                here = np.arange(part.shape[1])
+                v[:, here, start + here] = 0
+            self._add_powers(v.reshape(len(v), -1), weight)
+
+    def _add_powers(self, v: Matrix, weight: int) -> None:
+        """v: (m, pairs of rows)."""
         power = v * v
         self.products += weight * (v @ v.T)
         self.squares += weight * (power @ power.T)

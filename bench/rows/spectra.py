@@ -1,0 +1,102 @@
+"""Singular values of a checkpoint: every head's OV product, the whole OV, the MLP's projection."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.measure import Row, installed
+from tending.families import family
+from tending.spectra import ModelWeights, component_spectra
+
+Array = npt.NDArray[np.float32]
+Svd = Callable[[Array], object]
+
+SIZES = {  # d_model, heads, layers that are measured, layers of the model
+    "70m": (512, 8, 6, 6),
+    "160m": (768, 12, 4, 12),
+    "410m": (1024, 16, 2, 24),
+    "2.8b": (2560, 32, 1, 32),
+}
+TARGETS = {"70m": 4.0, "160m": 5.5, "410m": 8.0, "2.8b": 15.0}
+COMPONENTS = ("attention_ov", "mlp_out")
+WORK = "spectra: all heads' OV, whole OV, MLP"
+
+
+def rows(threads: int) -> Iterator[Row]:
+    """Against a dense SVD of each product, by NumPy and by torch in single precision."""
+    for size in SIZES:
+        yield _row(size, "dense SVD of every d x d product, NumPy, float64", _numpy)
+    if installed("torch"):
+        for size in ("70m", "160m", "410m"):
+            yield _row(size, "dense SVD of every d x d product, torch, float32", _torch)
+
+
+def _row(size: str, alternative: str, svd: Svd) -> Row:
+    d, heads, layers, every = SIZES[size]
+    source = checkpoint(d, heads, layers)
+    return Row(
+        work=WORK,
+        shape=f"{size}, {layers} of {every} layers",
+        ours=lambda: component_spectra(source, COMPONENTS),
+        other=lambda: dense(source, layers, svd),
+        alternative=alternative,
+        flops=layers * operations(d, heads),
+        bytes=4.0 * layers * 6 * d * d,
+        target=TARGETS[size],
+        note="" if layers == every else "all layers are alike: the ratio is that of the model",
+    )
+
+
+def checkpoint(d: int, heads: int, layers: int) -> ModelWeights:
+    """Random tensors of a GPT-NeoX model, as a file of float32 holds them."""
+    rng, tensors = np.random.default_rng(0), {}
+    shapes = {
+        "attention.query_key_value.weight": (3 * d, d),
+        "attention.dense.weight": (d, d),
+        "mlp.dense_4h_to_h.weight": (d, 4 * d),
+    }
+    for layer in range(layers):
+        for name, shape in shapes.items():
+            weight = rng.standard_normal(shape, dtype=np.float32)
+            tensors[f"layers.{layer}.{name}"] = np.float32(0.02) * weight
+    config = {
+        "hidden_size": d,
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "vocab_size": 1,
+        "max_position_embeddings": 1,
+    }
+    return ModelWeights(family("gpt_neox"), tensors, config)
+
+
+def dense(source: ModelWeights, layers: int, svd: Svd) -> list[object]:
+    """What a user writes: form every product, take its SVD."""
+    found = []
+    for layer in range(layers):
+        attention = source.kind.attention(source.tensors, source.config, layer)
+        pairs = zip(attention.output, attention.value, strict=True)
+        products = [output @ value for output, value in pairs]
+        found += [svd(product) for product in products]
+        found += [svd(sum(products)), svd(source.kind.mlp_out(source.tensors, layer))]
+    return found
+
+
+def _numpy(matrix: Array) -> object:
+    return np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+
+
+def _torch(matrix: Array) -> object:
+    import torch
+
+    return torch.linalg.svdvals(torch.from_numpy(np.ascontiguousarray(matrix)))
+
+
+def operations(d: int, heads: int) -> float:
+    """Of one layer: symmetric products count half, an eigenvalue problem 4/3 n^3."""
+    k = d / heads
+    factors = 2 * heads * (d * k**2 + k**3 / 3)  # Gram matrices and their Cholesky factors
+    small = heads * (2 * k**3 + 8 / 3 * k**3)
+    whole = 2 * d**3 + d**3 + 4 / 3 * d**3
+    mlp = 4 * d**3 + 4 / 3 * d**3
+    return factors + small + whole + mlp
