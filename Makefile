@@ -1,18 +1,28 @@
 # make run: install exactly pinned dependencies into .venv and run the default study.
 # make test: the same set-up, then all tests, at most four files of them at a time.
+# make bench: side by side with what a user would run instead; BENCH="--only similarity" chooses.
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: run test format clean
+.PHONY: run test bench format clean
 
 run: .venv/installed
 	$(BIN)/snakemake --cores all --resources gpu=1
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+bench: .venv/installed .bench-packages/installed
+	$(BIN)/python -m bench.run $(BENCH)
+
+# Alternatives to compare with: never among the packages that tending itself runs with.
+.bench-packages/installed: .venv/installed bench/requirements.txt
+	rm -rf .bench-packages
+	$(BIN)/python -m pip install --quiet --no-deps --target .bench-packages --requirement bench/requirements.txt
+	touch $@
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -29,4 +39,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .bench-packages

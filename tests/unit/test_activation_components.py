@@ -104,8 +104,8 @@ def test_the_others_are_the_same_whatever_else_is_asked_for() -> None:
     usual = take(model, tokens, *components.DEFAULT)
     more = take(model, tokens, "mlp_gate", "residual", *components.DEFAULT)
     assert list(usual) == ["attention_ov_heads", "attention_ov", "mlp_out"]
-    for name, array in usual.items():
-        assert np.array_equal(array, more[name])
+    for name, array in usual.items():  # of fewer rows at a time in the last layer
+        np.testing.assert_allclose(array, more[name], rtol=2e-5, atol=2e-5)
     assert list(take(model, tokens, "mlp_out")) == ["mlp_out"]
 
 

@@ -10,7 +10,7 @@ import tiny
 import torch
 from test_activations import room_for
 
-from tending import activations, positions, store
+from tending import activations, gathering, positions, store
 from tending.activations import Extraction, capture, stream
 
 LENGTH = 7
@@ -35,7 +35,41 @@ def streamed(sink: Any, sequences: int, warnings: list[str] | None = None, **set
     stream(model, tokens, asked, sink, lambda _: None, warn)
 
 
-def test_no_more_rows_are_given_at_a_time_than_a_batch_has() -> None:
+@pytest.fixture
+def nothing_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every batch is given by itself, as it is when it is large."""
+    monkeypatch.setattr(gathering, "BYTES", 0)
+
+
+def test_small_batches_are_given_together_and_large_ones_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together, some, each = Counting(), Counting(), Counting()
+    streamed(together, 10, batch_size=2, loss_sequences=5)
+    assert together.given["mlp_out"] == [10]
+    assert together.given["held_out_loss"] == [5]
+    batch = sum(2 * n * 3 * 16 * 4 for n in (1, 1, 1))  # mlp_out, attention_ov and its heads
+    monkeypatch.setattr(gathering, "BYTES", 2 * batch)
+    streamed(some, 10, batch_size=2)
+    assert some.given["mlp_out"] == some.given["attention_ov_heads"] == [4, 4, 2]
+    monkeypatch.setattr(gathering, "BYTES", batch)
+    streamed(each, 10, batch_size=2)
+    assert each.given["mlp_out"] == [2] * 5
+
+
+def test_the_cpu_takes_no_more_tokens_at_a_time_than_help_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[int] = []
+    monkeypatch.setattr(activations, "CPU_TOKENS", 3 * LENGTH + 1)
+    model, tokens = tiny.model("gpt_neox"), tiny.tokens(8, LENGTH)
+    stream(model, tokens, Extraction(sequences=8), Counting(), done.append, pytest.fail)
+    assert done == [3, 3, 2]
+    assert activations.at_once(64, 10**6, torch.device("cpu")) == 1
+    assert activations.at_once(64, 10**6, torch.device("meta")) == 64
+
+
+def test_no_more_rows_are_given_at_a_time_than_a_batch_has(nothing_held_back: None) -> None:
     """So however many sequences there are, what is held is that of one batch."""
     few, many = Counting(), Counting()
     streamed(few, 8, position="all", batch_size=8)
@@ -46,7 +80,7 @@ def test_no_more_rows_are_given_at_a_time_than_a_batch_has() -> None:
     assert many.most_bytes == few.most_bytes
 
 
-def test_a_batch_is_dropped_before_the_next_is_computed() -> None:
+def test_a_batch_is_dropped_before_the_next_is_computed(nothing_held_back: None) -> None:
     """Nothing but the sink holds on to what it was given."""
     alive: list[Any] = []
     most = 0
@@ -61,7 +95,7 @@ def test_a_batch_is_dropped_before_the_next_is_computed() -> None:
     assert len(alive) == 30 and most <= 3  # those of this batch
 
 
-def test_nothing_of_a_failed_batch_is_given() -> None:
+def test_nothing_of_a_failed_batch_is_given(nothing_held_back: None) -> None:
     sink, warnings = Counting(), list[str]()
     model, tokens = tiny.model("gpt_neox"), tiny.tokens(12, LENGTH)
     with room_for(model, 3):

@@ -6,8 +6,9 @@ after every batch, so nothing of the size of a whole layer's output is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,15 @@ from tending.attention_maps import AttentionMaps
 from tending.components import DEFAULT, HEADS, Component, component, inapplicable, probing
 from tending.corpus import Tokens
 from tending.families import Family, family, published_family
+from tending.gathering import Gathering, Sink, joined
 from tending.held_out_loss import sequence_losses
-from tending.listening import Tap, listening
+from tending.last_layer import last_layer
+from tending.listening import Tap, listening, narrowing
 from tending.positions import Position, indices
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
+
+CPU_TOKENS = 1024
 
 LOSS = "held_out_loss"
 CIRCUIT = "attention_ov"  # the component that is computed from what is heard, per head too
@@ -49,13 +54,6 @@ class Extraction:
     loss_sequences: int = 0
     published: bool = False
     components: tuple[str, ...] = DEFAULT
-
-
-class Sink(Protocol):
-    """Takes what is captured, batch by batch: a file's writer, or memory."""
-
-    def append(self, name: str, rows: Array, published: bool = False) -> None:
-        """Further rows of an array, along its last axis but one; of a vector, further values."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class _Memory:
 
     def joined(self, published: bool) -> dict[str, Array]:
         parts = self._parts[published]
-        return {n: np.concatenate(p, axis=max(p[0].ndim - 2, 0)) for n, p in parts.items()}
+        return {name: joined(arrays) for name, arrays in parts.items()}
 
 
 def capture(
@@ -106,7 +104,7 @@ def stream(
 
     model: a causal language model of transformers. tokens: (sequences, length); the first
     settings.sequences are probed, the first settings.loss_sequences scored. sink.append takes the
-    arrays of `Captured`, those of at most settings.batch_size sequences at a time. progress(n) is
+    arrays of `Captured`, a batch or, if that is little, a few at a time. progress(n) is
     called after every n sequences, warn(text) when the batch size is halved. Raises
     OutOfMemoryError if a single sequence does not fit, and ValueError if there are too few
     sequences, a token is outside the vocabulary, a result is not finite, or the family lacks a
@@ -115,9 +113,9 @@ def stream(
     kind = family(model.config.model_type)
     total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
-    run = _Run(model, kind, settings, positions)
+    run, gathered = _Run(model, kind, settings, positions), Gathering(sink)
     with torch.inference_mode():
-        batch_size, start = settings.batch_size, 0
+        batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
         while start < total:
             rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
             try:
@@ -126,9 +124,18 @@ def stream(
                 batch_size = smaller(batch_size, tokens.shape[1], error, warn)
                 continue
             while found:  # outside the try: nothing of a failed batch, and nothing stays
-                sink.append(*found.pop(0))
+                gathered.append(*found.pop(0))
+            gathered.end_of_batch()
             start += len(rows)
             progress(len(rows))
+        gathered.flush()
+
+
+def at_once(batch_size: int, length: int, device: torch.device) -> int:
+    """Sequences at a time to begin with: on the CPU more tokens take memory and no less time."""
+    if device.type != "cpu":
+        return batch_size
+    return min(batch_size, max(1, CPU_TOKENS // length))
 
 
 def checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
@@ -178,12 +185,20 @@ class _Run:
                 probe = probing(part.name).probe(kind, i)
                 module = base.get_submodule(probe.module)
                 self.taps.append(Tap(part.name, module, gives=probe.side == "output"))
+        self.last = last_layer(base, kind, config, self.parts)
 
     def batch(self, rows: Tensor, start: int) -> list[tuple[str, Array, bool]]:
         """Name, rows and whether they are published, of every array of one batch."""
         wanted = max(0, min(self.settings.sequences - start, len(rows)))
         scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
-        with listening(self.taps, len(rows), wanted, self.positions) as heard:
+        narrow = narrowing(len(rows), wanted, self.positions)
+        last = None if scored else self.last  # the loss is of whole sequences
+        ending = nullcontext() if last is None else last.ending(narrow)
+        hidden: Any = None
+        with (
+            listening(self.taps, narrow, wanted > 0, last.heard_narrow if last else ()) as heard,
+            ending,
+        ):
             hidden = self.model.base_model(input_ids=rows, use_cache=False).last_hidden_state
         found = self._arrays(heard) if wanted else []
         if scored:

@@ -1,12 +1,14 @@
 """What modules of a running model take in or give out, at the probed positions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+Narrow = Callable[[Tensor], Tensor]  # (rows, length, width) to (rows, positions, width)
 
 
 @dataclass(frozen=True)
@@ -18,21 +20,35 @@ class Tap:
     gives: bool  # its output, otherwise its input
 
 
+def narrowing(rows: int, wanted: int, positions: Tensor) -> Narrow:
+    """Keeps the first `wanted` of `rows` sequences, at `positions`.
+
+    It takes (rows, length, width), or all sequences as one, as OPT's MLPs see them, and gives
+    (wanted, positions, width).
+    """
+
+    def narrow(x: Tensor) -> Tensor:
+        x = x.reshape(rows, -1, x.shape[-1])
+        return x[:wanted].index_select(1, positions)
+
+    return narrow
+
+
 @contextmanager
 def listening(
-    taps: Sequence[Tap], rows: int, wanted: int, positions: Tensor
+    taps: Sequence[Tap], narrow: Narrow, wanted: bool, narrowed: Collection[nn.Module] = ()
 ) -> Iterator[dict[str, list[Tensor]]]:
     """Collect what passes while the model runs, by name, in the order in which modules run.
 
-    Of the first `wanted` of `rows` sequences, at `positions`: (wanted * positions, width) each.
-    Modules may see all sequences as one (as OPT's MLPs do), and give tuples, whose first counts.
+    What `narrow` leaves of it, (sequences * positions, width) each; nothing is heard if it is not
+    `wanted`. Modules among `narrowed` see that alone. Modules may give tuples, whose first counts.
     """
     heard: dict[str, list[Tensor]] = {tap.name: [] for tap in taps}
 
-    def keep(name: str, value: Any) -> None:
+    def keep(tap: Tap, value: Any) -> None:
         x = value[0] if isinstance(value, tuple | list) else value
-        x = x.reshape(rows, -1, x.shape[-1])
-        heard[name].append(x[:wanted].index_select(1, positions).flatten(0, 1))
+        x = x if tap.module in narrowed else narrow(x)
+        heard[tap.name].append(x.flatten(0, 1))
 
     handles = [_hook(tap, keep) for tap in taps if wanted]
     try:
@@ -44,9 +60,9 @@ def listening(
 
 def _hook(tap: Tap, keep: Any) -> torch.utils.hooks.RemovableHandle:
     if tap.gives:
-        return tap.module.register_forward_hook(lambda _, __, output: keep(tap.name, output))
+        return tap.module.register_forward_hook(lambda _, __, output: keep(tap, output))
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        keep(tap.name, args[0] if args else kwargs["hidden_states"])
+        keep(tap, args[0] if args else kwargs["hidden_states"])
 
     return tap.module.register_forward_pre_hook(before, with_kwargs=True)

@@ -2,9 +2,10 @@
 
 A family file says which weights are which and in what layout; it holds no mathematics. It has
 the names of `Family`, at its top level or as attributes of an object called FAMILY there; those of
-`GatedFamily` if its MLP has a gate; and those of `PublishedFamily` if the code of arXiv 2410.11451
-means something for its layout. Arrays may be NumPy's or torch's: only slicing and reshaping is
-used. Options that a config.json does not name have the values that transformers'
+`GatedFamily` if its MLP has a gate; `attention_aside` if its MLP may stand beside attention, not
+after it, which saves the last layer's attention; and those of `PublishedFamily` if the code of
+arXiv 2410.11451 means something for its layout. Arrays may be NumPy's or torch's: only slicing and
+reshaping is used. Options that a config.json does not name have the values that transformers'
 config class gives them; sizes it must name. Files with a leading underscore hold what several
 families share and are no families.
 """
@@ -143,6 +144,15 @@ def family(model_type: str) -> Family:
     """The family of a checkpoint's `model_type`; ValueError with the known ones otherwise."""
     module = found.load("tending.families", model_type, "model family")
     return cast(Family, getattr(module, "FAMILY", module))
+
+
+def attention_aside(kind: Family, config: Config, layer: int) -> str | None:
+    """The attention module whose result the same block's MLP is not given; None if it is.
+
+    A family where they stand side by side says so by `attention_aside(config, layer)`.
+    """
+    aside = getattr(kind, "attention_aside", None)
+    return None if aside is None else cast(str | None, aside(config, layer))
 
 
 def gated(kind: Family) -> GatedFamily | None:

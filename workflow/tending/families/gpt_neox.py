@@ -60,6 +60,11 @@ def attention_module(layer: int) -> str:
     return f"layers.{layer}.attention.dense"
 
 
+def attention_aside(config: Config, layer: int) -> str | None:
+    """Attention stands beside the MLP, unless `use_parallel_residual` is false."""
+    return f"layers.{layer}.attention" if config.get("use_parallel_residual", True) else None
+
+
 def mlp_in_module(layer: int) -> str:
     """The up-projection."""
     return f"layers.{layer}.mlp.dense_h_to_4h"

@@ -62,6 +62,11 @@ def attention_module(layer: int) -> str:
     return f"layers.{layer}.self_attn.dense"
 
 
+def attention_aside(config: Config, layer: int) -> str:
+    """Attention stands beside the MLP."""
+    return f"layers.{layer}.self_attn"
+
+
 def mlp_in_module(layer: int) -> str:
     """The up-projection."""
     return f"layers.{layer}.mlp.fc1"

@@ -1,0 +1,65 @@
+"""What this machine can do: its rate of matrix products, and its bandwidth.
+
+No way of doing a piece of work is faster than its operations over the one and its bytes over the
+other, whichever takes longer. Both are measured, not looked up.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.measure import Clock, Yardstick
+
+SIZE = 1536  # of the square matrices: large enough to be limited by arithmetic alone
+COPIED = 2**27  # bytes, beyond every cache
+
+
+class Machine:
+    """The yardsticks of one process, at the threads it was started with."""
+
+    def __init__(self, now: Clock = time.perf_counter) -> None:
+        self._now = now
+        self._products: dict[str, Yardstick] = {}
+        source = np.ones(COPIED // 8)
+        target = np.empty_like(source)
+        # a copy reads once and writes once
+        self._copy = Yardstick(lambda: np.copyto(target, source), 2 * COPIED)
+
+    def yardsticks(self, precision: str) -> tuple[Yardstick, Yardstick]:
+        """Of matrix products, by the library that is faster here, and of bandwidth."""
+        if precision not in self._products:
+            ways = [_torch_product(precision)]
+            if precision in ("float32", "float64"):
+                ways.append(_numpy_product(precision))
+            self._products[precision] = Yardstick(min(ways, key=self._best), 2.0 * SIZE**3)
+        return self._products[precision], self._copy
+
+    def _best(self, run: Callable[[], object]) -> float:
+        run()
+        times = []
+        for _ in range(3):
+            begin = self._now()
+            run()
+            times.append(self._now() - begin)
+        return min(times)
+
+
+def floor(flops: float, moved: float, rates: tuple[float, ...]) -> float:
+    """Seconds below which the work cannot be done at these rates."""
+    return max(flops / rates[0], moved / rates[1])
+
+
+def _numpy_product(precision: str) -> Callable[[], object]:
+    a = np.random.default_rng(0).standard_normal((SIZE, SIZE)).astype(precision)
+    out = np.empty_like(a)
+    return lambda: np.matmul(a, a, out=out)
+
+
+def _torch_product(precision: str) -> Callable[[], Any]:
+    dtype = getattr(torch, precision)
+    a = torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(0)).to(dtype)
+    out = torch.empty_like(a)
+    return lambda: torch.mm(a, a, out=out)

@@ -1,0 +1,78 @@
+"""Measures rows at one number of threads; `bench.run` starts it in a process of its own.
+
+Every measured row is one line of JSON on standard output.
+"""
+
+import argparse
+import contextlib
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.floor import Machine, floor
+from bench.measure import Measured, Row, clock, measured, selected
+
+PACKAGES = Path(__file__).parents[1] / ".bench-packages"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("modules", nargs="+")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--repetitions", type=int, required=True)
+    parser.add_argument("--budget", type=float, required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--large", action="store_true")
+    asked = parser.parse_args()
+    sys.path.append(str(PACKAGES))  # last, so that what tending itself uses is its own
+    now = clock(asked.threads)
+    machine = Machine(now)
+    for row in rows(asked.modules, asked.threads, asked.large, asked.only):
+        print(f"{asked.threads} thread(s): {row.work}, {row.shape}", file=sys.stderr, flush=True)
+        with contextlib.redirect_stdout(sys.stderr):  # what an alternative prints is no result
+            yardsticks = machine.yardsticks(row.precision)
+            found = measured(row, yardsticks, now, asked.repetitions, asked.budget)
+        print(json.dumps(record(row, found, asked.threads)), flush=True)
+
+
+def rows(modules: list[str], threads: int, large: bool, only: str) -> Iterator[Row]:
+    """The rows of some files of bench/rows, one at a time."""
+    for name in modules:
+        module = importlib.import_module(f"bench.rows.{name}")
+        makers = [module.rows]
+        if large and hasattr(module, "large_rows"):
+            makers.append(module.large_rows)
+        for maker in makers:
+            yield from selected(maker(threads), only)
+
+
+def record(row: Row, found: Measured, threads: int) -> dict[str, object]:
+    """A line of the table."""
+    least = floor(row.flops, row.bytes, found.rates)
+    ours, other = found.ours, found.other
+    return {
+        "work": row.work,
+        "shape": row.shape,
+        "threads": threads,
+        "ours_s": ours.seconds,
+        "other_s": other.seconds if other else None,
+        "ratio": other.seconds / ours.seconds if other else None,
+        "target": row.target,
+        "floor_s": least,
+        "times_floor": ours.seconds / least if least else None,
+        "rate_share": row.flops / found.rates[0] / ours.seconds,
+        "ours_mib": ours.peak,
+        "other_mib": other.peak if other else None,
+        "precision": row.precision,
+        "gflops_machine": found.rates[0] / 1e9,
+        "gbytes_machine": found.rates[1] / 1e9,
+        "repetitions": found.repetitions,
+        "alternative": row.alternative,
+        "note": row.note,
+    }
+
+
+if __name__ == "__main__":
+    main()
