@@ -44,7 +44,15 @@ if workflow.is_main_process and run_lock.take():
         "An earlier run was killed; its lock is removed, its finished work is kept."
     )
 
-if workflow.is_main_process and selection.unresolved(config):
+# What is known without the hub is enough to plan; a run needs the commits.
+unpinned = selection.unpinned(config)
+planning = workflow.output_settings.dryrun or hub_run.only_estimates(sys.argv[1:])
+if workflow.is_main_process and planning and unpinned and not selection.unresolved(config):
+    logger.info(
+        f"{sum(unpinned.values()):,} revisions are not pinned yet; a real run asks the hub for "
+        "their commits first."
+    )
+elif workflow.is_main_process and (unpinned or selection.unresolved(config)):
     logger.info("Asking the hub for the study's revisions.")
     for warning in hub_run.resolve(config, Path(workflow.basedir)):
         logger.warning(warning)
@@ -121,6 +129,7 @@ include: "rules/effects.smk"
 include: "rules/sample_size.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"
+include: "rules/plan.smk"
 
 
 onstart:

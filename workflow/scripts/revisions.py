@@ -12,7 +12,8 @@ from tending.pins import Pins
 
 
 def main(config: Mapping[str, Any], output: Path) -> None:
-    study, lacking = config["study"], selection.unresolved(config)
+    study = config["study"]
+    lacking = {*selection.unresolved(config), *selection.unpinned(config)}
     models = [model for model in config["models"] if model["name"] in lacking]
     known = {model["name"]: hub.known(model, study) for model in models}
     before = {name: found for name, found in known.items() if found is not None}

@@ -7,6 +7,7 @@ files themselves, which keeps planning a study free of torch and matplotlib.
 
 import ast
 import importlib
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +22,8 @@ FIGURES = "tending.figures"
 
 def names(package: str) -> list[str]:
     """Names of the modules in `package` (a dotted name), sorted; underscores are private."""
-    return sorted(p.stem for p in _folder(package).glob("*.py") if not p.stem.startswith("_"))
+    folder = _folder(package)
+    return list(_names(folder, folder.stat().st_mtime_ns)) if folder.exists() else []
 
 
 def require(package: str, name: str, kind: str) -> str:
@@ -42,7 +44,7 @@ def load(package: str, name: str, kind: str) -> ModuleType:
 
 def constant(module: str, name: str) -> object:
     """The literal assigned to `name` at the top of `module`, read without importing it."""
-    for node in ast.parse(source(module).read_text("utf-8")).body:
+    for node in tree(module).body:
         if isinstance(node, ast.Assign) and any(
             isinstance(t, ast.Name) and t.id == name for t in node.targets
         ):
@@ -64,7 +66,7 @@ def constant_or(module: str, name: str, default: object) -> object:
 def literals(module: str) -> dict[str, Any]:
     """Every literal assigned to a name in capitals at the top of `module`, without importing it."""
     found: dict[str, Any] = {}
-    for node in ast.parse(source(module).read_text("utf-8")).body:
+    for node in tree(module).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if name.isupper():
@@ -74,13 +76,22 @@ def literals(module: str) -> dict[str, Any]:
 
 def argument(module: str, name: str, keyword: str, default: object) -> object:
     """The literal given as `keyword` in the call assigned to `name` in `module`, or the default."""
-    for node in ast.parse(source(module).read_text("utf-8")).body:
+    for node in tree(module).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             named = any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
             for given in node.value.keywords if named else []:
                 if given.arg == keyword:
                     return ast.literal_eval(given.value)
     return default
+
+
+def tree(module: str) -> ast.Module:
+    """The syntax tree of `module`, parsed once as long as its file does not change.
+
+    It is shared: leave it as it is. Planning asks the same few files thousands of times.
+    """
+    file = source(module)
+    return _tree(file, file.stat().st_mtime_ns)
 
 
 def source(module: str) -> Path:
@@ -91,6 +102,17 @@ def source(module: str) -> Path:
     folder = _folder(package)
     file = folder / f"{leaf}.py"
     return file if file.exists() else folder / leaf / "__init__.py"
+
+
+@cache
+def _tree(file: Path, changed: int) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+@cache
+def _names(folder: Path, changed: int) -> tuple[str, ...]:
+    """A folder's time changes when a file is added to it or taken from it."""
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
 def _folder(package: str) -> Path:

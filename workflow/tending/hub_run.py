@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,6 +50,14 @@ def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
             f"{''.join(_said(log, 'ERROR')[:1]) or said}"
         )
     return _said(log, "WARNING")
+
+
+def only_estimates(arguments: Sequence[str]) -> bool:
+    """Whether a command line's one target is `plan`, named first, as docs/planning.md writes it.
+
+    Where that is not certain the hub is asked, as before any other run.
+    """
+    return list(arguments[:1]) == ["plan"] and all(a.startswith("-") for a in arguments[1:2])
 
 
 def _said(log: Path, level: str) -> list[str]:

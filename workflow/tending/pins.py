@@ -3,6 +3,9 @@
 A study keeps it, so that a rerun months later reads the same bytes or says that it cannot. It
 needs no hub to be read. What it says of a model is valid for one repository and one way of naming
 revisions; a model that changes either is resolved anew.
+
+A file that comes with a study may also say what is known of a model before the hub is asked: which
+steps there are and how large their files are, but no commits. That is enough to plan, and no more.
 """
 
 import json
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tending import atomic
+from tending.steps import expand
 
 SCHEMA_VERSION = 1
 _WEIGHTS = re.compile(r"(model|pytorch_model)([-.].*)?\.(safetensors|bin)")
@@ -39,7 +43,11 @@ class File:
 
 @dataclass(frozen=True)
 class Revision:
-    """A resolved revision. files: config, tokenizer, and weights in every format there is."""
+    """A resolved revision. files: config, tokenizer, and weights in every format there is.
+
+    commit is empty for one that is known, but of which the hub was not asked yet; sizes of its
+    files are then estimates, and nothing is said of their contents.
+    """
 
     name: str
     commit: str
@@ -64,6 +72,10 @@ class Pins:
     config: dict[str, Any]
     revisions: dict[int, Revision] = field(default_factory=dict)
     main: Revision | None = None
+
+    def pinned(self) -> set[int]:
+        """The steps whose commits are known."""
+        return {step for step, revision in self.revisions.items() if revision.commit}
 
 
 def naming(model: Model) -> str:
@@ -96,7 +108,10 @@ def _read(path: Path, changed: int) -> dict[str, Pins]:
 
 
 def write(pins: Mapping[str, Pins], path: Path) -> None:
-    """Write the pin file, steps ascending, so that versions of it compare well."""
+    """Write the pin file, steps ascending, so that versions of it compare well.
+
+    Revisions without a commit are left out: what is known before the hub was asked is no pin.
+    """
     content = {
         "schema_version": SCHEMA_VERSION,
         "models": {name: _fields(model) for name, model in pins.items()},
@@ -116,21 +131,29 @@ def of(model: Model, path: Path) -> Pins | None:
 
 
 def joined(found: Sequence[Pins]) -> Pins | None:
-    """Several pins of one model as one; the later say what is newer. None if there are none."""
+    """Several pins of one model as one; the later say what is newer. None if there are none.
+
+    What the hub said comes before what was known without it.
+    """
     if not found:
         return None
-    return replace(
-        found[-1],
-        existing={step: name for pins in found for step, name in pins.existing.items()},
-        revisions={step: revision for pins in found for step, revision in pins.revisions.items()},
-    )
+    told = [pins for pins in found if pins.pinned()] or found
+    existing = {step: name for pins in told for step, name in pins.existing.items()}
+    revisions: dict[int, Revision] = {}
+    for pins in found:
+        for step, revision in pins.revisions.items():
+            if revision.commit or (step in existing and step not in revisions):
+                revisions[step] = revision
+    return replace(told[-1], existing=existing, revisions=revisions)
 
 
 def _fields(pins: Pins) -> dict[str, Any]:
     return {
         **asdict(pins),
         "existing": {str(step): name for step, name in sorted(pins.existing.items())},
-        "revisions": {str(s): _revision_fields(r) for s, r in sorted(pins.revisions.items())},
+        "revisions": {
+            str(s): _revision_fields(r) for s, r in sorted(pins.revisions.items()) if r.commit
+        },
         "main": _revision_fields(pins.main) if pins.main else None,
     }
 
@@ -144,6 +167,8 @@ def _revision_fields(revision: Revision) -> dict[str, Any]:
 
 
 def _pins(fields: dict[str, Any]) -> Pins:
+    if "steps" in fields:
+        return _known(fields)
     main = fields["main"]
     return Pins(
         repository=fields["repository"],
@@ -152,6 +177,20 @@ def _pins(fields: dict[str, Any]) -> Pins:
         config=fields["config"],
         revisions={int(step): _revision(r) for step, r in fields["revisions"].items()},
         main=_revision(main) if main else None,
+    )
+
+
+def _known(fields: dict[str, Any]) -> Pins:
+    """What is known without the hub, in its short form: every revision has the same files."""
+    (naming, _), steps = json.loads(fields["naming"]), expand(fields["steps"], None)
+    existing = {step: naming.format(step=step) for step in steps}
+    files = {name: File(size) for name, size in fields["files"].items()}
+    return Pins(
+        repository=fields["repository"],
+        naming=fields["naming"],
+        existing=existing,
+        config=fields["config"],
+        revisions={step: Revision(name, "", files) for step, name in existing.items()},
     )
 
 

@@ -5,6 +5,7 @@ exactly when something it depends on has changed.
 """
 
 import json
+from functools import cache, cached_property
 from typing import Any
 
 from tending import components, extent, found, pairs, paths, provenance, published, selection
@@ -66,7 +67,7 @@ class Plan(StudyFiles):
     def vocabulary_file(self, wildcards: Wildcards) -> list[str]:
         """The tokenizer that says which rows of a model's embeddings are tokens, if it is asked."""
         model = self._models[wildcards.model]
-        if "vocabulary" in model or not components.of_model(self.weighed()):
+        if "vocabulary" in model or not self._of_model:
             return []
         return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
 
@@ -143,17 +144,23 @@ class Plan(StudyFiles):
         """Hash of the code that knows a model's family; of its last step's, as all are alike."""
         model = self._models[wildcards.model]
         name = source(model["source"]).family(model, self.steps(model["name"])[-1], self.study)
-        found.require("tending.families", name, "model family")
-        return provenance.code_hash(f"tending.families.{name}")
+        return _family_code(name)
 
     def weighed(self) -> list[str]:
         """Components whose singular values the study takes, in an order of their own."""
+        return self._weighed
+
+    @cached_property  # every checkpoint's job asks
+    def _weighed(self) -> list[str]:
         return sorted(pairs.measured(self.config, "weights"))
+
+    @cached_property
+    def _of_model(self) -> list[str]:
+        return components.of_model(self._weighed)
 
     def vocabulary(self, wildcards: Wildcards) -> int | None:
         """Number of a model's tokens, if the config says it and it is asked."""
-        asked = components.of_model(self.weighed())
-        return self._models[wildcards.model].get("vocabulary") if asked else None
+        return self._models[wildcards.model].get("vocabulary") if self._of_model else None
 
     def restricted(self, key: str) -> list[str]:
         """`metric component component ...` for every metric of `key` that is not of all."""
@@ -240,6 +247,12 @@ class Plan(StudyFiles):
     def settings(self, wildcards: Wildcards) -> str:
         """The whole config as JSON with sorted keys."""
         return json.dumps(self.config, sort_keys=True, indent=2)
+
+
+@cache  # every checkpoint's job asks
+def _family_code(name: str) -> str:
+    found.require("tending.families", name, "model family")
+    return provenance.code_hash(f"tending.families.{name}")
 
 
 def module_version(module: str) -> int:

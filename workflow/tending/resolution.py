@@ -108,7 +108,7 @@ def _resolved(
     progress: Callable[[], object],
 ) -> Pins:
     repository = model["repository"]
-    kept = dict(before.revisions) if before else {}
+    kept = {s: r for s, r in before.revisions.items() if r.commit} if before else {}
     for step, revision in kept.items():
         name, commit = table.get(step, (revision.name, "nothing"))
         if commit != revision.commit:
@@ -125,7 +125,7 @@ def _resolved(
         repository=repository,
         naming=pins.naming(model),
         existing={step: name for step, (name, _) in table.items()},
-        config=before.config if before else _config(model, revisions[steps[-1]]),
+        config=before.config if before and kept else _config(model, revisions[steps[-1]]),
         revisions=revisions,
         main=_main(repository),  # anew, as `existing` is: it moves when a suite grows
     )

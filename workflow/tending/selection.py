@@ -38,3 +38,11 @@ def unresolved(config: Config) -> list[str]:
         for model in config["models"]
         if model["source"] == "hub" and hub.unresolved(model, config["study"], asked(config, model))
     ]
+
+
+def unpinned(config: Config) -> dict[str, int]:
+    """How many steps of each model the hub must be asked for before a run, not before a plan."""
+    study = config["study"]
+    remote = [model for model in config["models"] if model["source"] == "hub"]
+    found = {m["name"]: len(hub.unpinned(m, study, asked(config, m))) for m in remote}
+    return {name: count for name, count in found.items() if count}

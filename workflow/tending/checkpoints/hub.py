@@ -4,7 +4,9 @@ Planning reads the study's pin file and never the network: the rule `revisions` 
 before.
 """
 
+import json
 import re
+from functools import cache
 from pathlib import Path
 
 from tending import audit, families, paths, pins
@@ -24,24 +26,46 @@ def own_pins(study: str) -> Path:
     return Path(paths.REVISIONS.format(study=study))
 
 
+def named_pins(model: Model) -> Path | None:
+    """The pin file that the model names: from the working directory, or one of the checkout's."""
+    if not model.get("pins"):
+        return None
+    path = Path(model["pins"])
+    shipped = Path(__file__).parents[3] / path
+    return shipped if not path.exists() and shipped.exists() else path
+
+
 def pin_files(model: Model, study: str) -> list[Path]:
-    """The files that pin the model: the one that it names and the study's own, if they do."""
-    named = [Path(model["pins"])] if model.get("pins") else []
-    return [path for path in [*named, own_pins(study)] if pins.of(model, path)]
+    """The files with commits of the model: the one that it names and the study's own, if any."""
+    found = [(path, pins.of(model, path)) for path in _places(model, study)]
+    return [path for path, own in found if own and own.pinned()]
 
 
 def known(model: Model, study: str) -> Pins | None:
     """What the pin files say of the model, together; the study's own says what is newer."""
-    found = [pins.of(model, path) for path in pin_files(model, study)]
+    places = [place for place in _places(model, study) if place.exists()]
+    written = tuple((place, place.stat().st_mtime_ns) for place in places)
+    return _known(json.dumps(model, sort_keys=True, default=str), written)
+
+
+# Asked for every job of a study: put together once for each state of the files.
+@cache
+def _known(described: str, places: tuple[tuple[Path, int], ...]) -> Pins | None:
+    found = [pins.of(json.loads(described), path) for path, _ in places]
     return pins.joined([one for one in found if one is not None])
+
+
+def _places(model: Model, study: str) -> list[Path]:
+    named = named_pins(model)
+    return [*([named] if named else []), own_pins(study)]
 
 
 def pin_problem(model: Model, study: str) -> str:
     """What is wrong with the pin file that a model names, or nothing."""
     if not model.get("pins"):
         return ""
-    path, own = Path(model["pins"]), pins.of(model, own_pins(study))
-    if not path.exists():
+    path, own = named_pins(model), pins.of(model, own_pins(study))
+    if path is None or not path.exists():
         return f"the pin file {path} does not exist; see `pins`"
     named = pins.of(model, path)
     if named is None:
@@ -51,7 +75,7 @@ def pin_problem(model: Model, study: str) -> str:
         )
     other = own.revisions if own else {}
     for step in sorted(set(named.revisions) & set(other)):
-        if named.revisions[step].commit != other[step].commit:
+        if named.revisions[step].commit not in ("", other[step].commit):
             return (
                 f"step {step} is pinned at {named.revisions[step].commit[:10]} in {path} and at "
                 f"{other[step].commit[:10]} in {own_pins(study)}; delete it in one of them"
@@ -78,6 +102,14 @@ def unresolved(model: Model, study: str, spec: schedules.Spec) -> bool:
     return not set(schedules.expand(spec, sorted(found.existing))) <= set(found.revisions)
 
 
+def unpinned(model: Model, study: str, spec: schedules.Spec) -> list[int]:
+    """The known steps among those asked for whose commits the hub must be asked for."""
+    found = known(model, study)
+    if found is None:
+        return []
+    return sorted(set(schedules.expand(spec, sorted(found.existing))) - found.pinned())
+
+
 def steps(model: Model, study: str) -> list[int] | None:
     """The steps on the hub; None before it was asked."""
     found = known(model, study)
@@ -89,7 +121,7 @@ def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[audit
     found = known(model, study)
     if found is None:
         return {}
-    pinned = [step for step in asked if step in found.revisions]
+    pinned = [step for step in asked if step in found.pinned()]
     last = last_step(model, study)
     return audit.mistaken_steps(audit.listing(model["name"], found, pinned, last))
 
@@ -140,11 +172,15 @@ def tokenizer(model: Model, step: int, study: str) -> str:
 
 
 def tokenizer_digest(model: Model, step: int, study: str) -> str:
-    """Hash of the tokenizer.json of a step, or else of main; nothing if neither has one."""
+    """Hash of the tokenizer.json of a step, or else of main; nothing if neither has one.
+
+    `not asked yet` where one is known to be there and the hub was not asked for either.
+    """
     pinned = resolved(model, study)
     revisions = [pinned.revisions[step], *([pinned.main] if pinned.main else [])]
     files = [r.files["tokenizer.json"] for r in revisions if "tokenizer.json" in r.files]
-    return next((file.sha256 or file.blob for file in files), "")
+    known = [file.sha256 or file.blob for file in files]
+    return next(filter(None, known), "not asked yet" if files else "")
 
 
 def context(model: Model, step: int, study: str) -> int:
