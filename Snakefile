@@ -83,11 +83,16 @@ wildcard_constraints:
     table=plan.any_of(plan.tables()),
 
 
+# On a cluster these run where snakemake runs: what needs the network, and what takes a moment.
 localrules:
     all,
     study_config,
     report,
     verify,
+    fetch,
+    hub_tokenizer,
+    corpus,
+    gradient_batches,
 
 
 rule all:

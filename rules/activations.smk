@@ -12,6 +12,8 @@ rule activations:
     conda:
         "../envs/tending.yaml"
     resources:
+        mem_mb=plan.needs.memory("activations"),
+        runtime=plan.needs.runtime("activations"),
         gpu=plan.gpus(),
     params:
         position=lookup(within=config, dpath="extraction/position"),

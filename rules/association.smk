@@ -15,6 +15,9 @@ rule association_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="association")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         rank_metrics=config["spectrum"],
         metrics=config["similarity"],

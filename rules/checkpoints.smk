@@ -12,6 +12,9 @@ rule train:
     priority: 10  # the longest jobs of a study
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("training"),
+        runtime=plan.needs.runtime("training"),
     params:
         recipe=plan.recipe,
         version=module_version("tending.training"),
@@ -34,6 +37,9 @@ rule checkpoint:
         model=plan.any_of(plan.local_models()),
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("inspection"),
+        runtime=plan.needs.runtime("inspection"),
     params:
         folder=plan.checkpoint_folder,
         revision=plan.revision,

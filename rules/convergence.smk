@@ -11,6 +11,9 @@ rule convergence:
         paths.benchmark(paths.CONVERGENCE)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("convergence"),
+        runtime=plan.needs.runtime("convergence"),
     params:
         metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
         code=code_hash("tending.comparison", script="convergence"),

@@ -8,6 +8,9 @@ rule embedded_corpus:
         paths.benchmark(paths.EMBEDDED_CORPUS)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("corpus"),
+        runtime=plan.needs.runtime("corpus"),
     params:
         packages=embedded_packages(),
         version=module_version("tending.corpus"),
@@ -29,6 +32,9 @@ rule corpus_revision:
     localrule: True
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     params:
         wanted=plan.corpus_revision,
     message:
@@ -50,6 +56,9 @@ rule corpus:
     priority: 20  # everything else waits for it, and it is short
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("corpus"),
+        runtime=plan.needs.runtime("corpus"),
     params:
         source=lookup(within=config, dpath="corpus/source"),
         length=lookup(within=config, dpath="corpus/length", default=None),

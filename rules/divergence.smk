@@ -10,6 +10,9 @@ if plan.divergence.asked:
 
     ruleorder: fetch_reference > fetch
 
+    localrules:
+        fetch_reference,
+
 
 # The reference's logits are kept, one file per model, and every step of it is compared with them.
 rule reference_distribution:
@@ -27,6 +30,8 @@ rule reference_distribution:
     conda:
         "../envs/tending.yaml"
     resources:
+        mem_mb=plan.needs.memory("divergence"),
+        runtime=plan.needs.runtime("divergence"),
         gpu=plan.gpus(),
     params:
         sequences=plan.divergence.sequences,
@@ -58,6 +63,8 @@ rule divergence:
     conda:
         "../envs/tending.yaml"
     resources:
+        mem_mb=plan.needs.memory("divergence"),
+        runtime=plan.needs.runtime("divergence"),
         gpu=plan.gpus(),
     params:
         sequences=plan.divergence.sequences,
@@ -89,6 +96,9 @@ rule divergence_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="divergence")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
         code=code_hash("tending.divergence_rows", script="divergence_table"),

@@ -15,6 +15,9 @@ rule effects_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="effects")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=config["similarity"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),

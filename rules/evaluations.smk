@@ -17,6 +17,9 @@ rule evaluations_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="evaluations")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         asked=plan.evaluations.asked,
         training_steps=plan.training_steps(),
@@ -44,6 +47,9 @@ rule outcome_association_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="outcome_association")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         rank_metrics=config["spectrum"],
         metrics=config["similarity"],

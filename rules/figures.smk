@@ -19,6 +19,9 @@ for figure in plan.figures():
             plan.path(paths.benchmark(paths.FIGURE_PNG), figure=figure)
         conda:
             "../envs/tending.yaml"
+        resources:
+            mem_mb=plan.needs.memory("figure"),
+            runtime=plan.needs.runtime("figure"),
         params:
             figure=figure,
             options=plan.figure_options,
@@ -38,6 +41,9 @@ rule study_config:
         plan.path(paths.benchmark(paths.CONFIG))
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     params:
         settings=plan.settings,
     message:
@@ -58,6 +64,9 @@ rule report:
         plan.path(paths.benchmark(paths.REPORT))
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("figure"),
+        runtime=plan.needs.runtime("figure"),
     params:
         captions=plan.captions(),
     message:

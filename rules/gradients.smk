@@ -11,6 +11,9 @@ rule batches_revision:
     localrule: True
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     params:
         wanted=plan.gradients.revision,
     message:
@@ -32,6 +35,9 @@ rule gradient_batches:
         order=plan.any_of(plan.gradients.orders()),
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("corpus"),
+        runtime=plan.needs.runtime("corpus"),
     params:
         asked=plan.gradients.request,
         context=plan.context,
@@ -56,6 +62,8 @@ rule gradients:
     conda:
         "../envs/tending.yaml"
     resources:
+        mem_mb=plan.needs.memory("gradients"),
+        runtime=plan.needs.runtime("gradients"),
         gpu=plan.gpus(),
     params:
         parts=plan.gradients.parts,
@@ -86,6 +94,9 @@ rule gradients_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="gradients")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
         restricted=plan.restricted("spectrum"),

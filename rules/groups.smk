@@ -13,6 +13,9 @@ rule between:
         group=plan.any_of(plan.groups.names()),
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("between"),
+        runtime=plan.needs.runtime("between"),
     params:
         metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
         code=code_hash("tending.between", script="between"),
@@ -43,6 +46,9 @@ rule groups_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="groups")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         members=plan.groups.members,
         restricted=plan.restricted("similarity"),

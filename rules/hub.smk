@@ -15,6 +15,8 @@ rule fetch:
         "../envs/tending.yaml"
     threads: 0
     resources:
+        mem_mb=plan.needs.memory("fetching"),
+        runtime=plan.needs.runtime("fetching"),
         download=1,
     params:
         repository=plan.repository,
@@ -38,6 +40,9 @@ rule hub_tokenizer:
         model=plan.any_of(plan.remote_models()),
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     params:
         repository=plan.repository,
         digest=plan.tokenizer_digest,
@@ -64,6 +69,9 @@ rule audit_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="audit")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         asked=plan.audited(),
         policy=lookup(within=config, dpath="duplicates"),

@@ -15,6 +15,9 @@ rule late_phase_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="late_phase")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
         code=code_hash("tending.late_rows", script="late_phase_table"),

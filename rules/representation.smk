@@ -10,6 +10,9 @@ rule representation:
         paths.benchmark(paths.REPRESENTATION)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("representation"),
+        runtime=plan.needs.runtime("representation"),
     params:
         metrics=representation_config.codes(config),
         code=code_hash("tending.representations", script="representation"),
@@ -36,6 +39,9 @@ rule representation_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table=representation_config.TABLE)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=config["representation"],
         training_steps=plan.training_steps(),

@@ -10,6 +10,9 @@ rule sample_size:
         paths.benchmark(paths.SAMPLE_SIZE)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("sample_size"),
+        runtime=plan.needs.runtime("sample_size"),
     params:
         metrics=plan.metric_codes(study.SIMILARITY, plan.sampled_metrics()),
         sizes=config["sample_sizes"],
@@ -39,6 +42,9 @@ rule sample_size_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="sample_size")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         code=code_hash("tending.tables", script="sample_size_table"),
     message:

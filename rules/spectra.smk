@@ -12,6 +12,9 @@ rule spectra:
     priority: turns.using
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("spectra"),
+        runtime=plan.needs.runtime("spectra"),
     params:
         definitions=plan.definitions(),
         components=plan.metric_codes(components.PACKAGE, plan.weighed()),

@@ -15,6 +15,9 @@ rule effective_rank_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="effective_rank")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
         restricted=plan.restricted("spectrum"),
@@ -47,6 +50,9 @@ rule convergence_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="convergence")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=config["similarity"],
         restricted=plan.restricted("similarity"),
@@ -78,6 +84,9 @@ rule stabilisation_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="stabilisation")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=config["similarity"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
@@ -110,6 +119,9 @@ rule loss_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="loss")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
         code=code_hash("tending.perplexity", script="loss_table"),
@@ -137,6 +149,9 @@ rule training_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="training")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
         code=code_hash("tending.tables", script="training_table"),
@@ -164,6 +179,9 @@ rule published_comparison_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table=COMPARISON)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         published_as=plan.published_as(),
         definitions=plan.definitions(),
@@ -191,6 +209,9 @@ rule summary:
         plan.path(paths.benchmark(paths.SUMMARY))
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         options=plan.figure_options,
         code=code_hash("tending.summary", script="summary"),

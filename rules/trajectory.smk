@@ -10,6 +10,9 @@ rule trajectory:
         paths.benchmark(paths.TRAJECTORY)
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("trajectory"),
+        runtime=plan.needs.runtime("trajectory"),
     params:
         metrics=plan.metric_codes(study.TRAJECTORY, config["trajectory"]),
         directions=lookup(within=config, dpath="subspace/directions"),
@@ -37,6 +40,9 @@ rule trajectory_table:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="trajectory")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         metrics=plan.metric_codes(study.TRAJECTORY, config["trajectory"]),
         references=plan.reference_steps(),

@@ -10,6 +10,9 @@ rule verification:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="verification")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("table"),
+        runtime=plan.needs.runtime("table"),
     params:
         published_as=plan.published_as(),
         references=plan.references(),
@@ -34,6 +37,9 @@ rule verify:
         plan.path(paths.benchmark(paths.TABLE_CSV), table="verify")
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     message:
         "Verifying the published values"
     script:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from tending.config import FIGURES
 from tending.divergence_config import TABLE as DIVERGENCE
 from tending.evaluations import OUTCOMES
 from tending.evaluations import TABLE as EVALUATIONS
+from tending.needs import Needs
 from tending.published import COMPARISON
 from tending.representation_config import TABLE as REPRESENTATION
 from tending.seed_groups import EFFECTS
@@ -64,7 +66,8 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
 
     project = PROJECT["project"]
     pinned = pins()
-    for line in project["dependencies"] + project["optional-dependencies"]["test"]:
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    for line in project["dependencies"] + extras:
         requirement = Requirement(line)
         version = pinned[normal(requirement.name)]
         assert requirement.specifier.contains(version), f"{line} but pinned to {version}"
@@ -88,6 +91,50 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
     for rule in rules:
         for part in ("log:", "benchmark:", "conda:", "message:", "script:"):
             assert part in rule
+
+
+def profile(name: str) -> dict[str, Any]:
+    path = REPOSITORY / "profiles" / name / "config.yaml"
+    return dict(yaml.safe_load(path.read_text("utf-8")))
+
+
+def test_on_a_cluster_all_tables_and_figures_are_grouped() -> None:
+    text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
+    tables = set(re.findall(r"^rule (\w+_table|summary|verification):", text, re.MULTILINE))
+    figures = {f"figure_{name}" for name in found.names(FIGURES)}
+    groups = profile("slurm")["groups"]
+    of_models = {"checkpoint", "convergence", "representation", "between"}
+    assert set(groups) == tables | figures | of_models
+    sizes = dict(line.split("=") for line in profile("slurm")["group-components"])
+    assert set(sizes) == set(groups.values())
+
+
+def test_on_a_cluster_what_takes_a_gpu_goes_where_gpus_are_and_alone() -> None:
+    """A group would ask for as many GPUs as it has jobs, and may wait for them for ever."""
+    text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
+    rules = re.split(r"^rule (\w+):", text, flags=re.MULTILINE)
+    on_gpu = {name for name, body in zip(rules[1::2], rules[2::2], strict=True) if "gpu=" in body}
+    placed = profile("slurm")["set-resources"]
+    assert {n for n, asked in placed.items() if asked["slurm_partition"] == "gpu"} == on_gpu
+    assert not on_gpu & set(profile("slurm")["groups"])
+
+
+def test_on_a_cluster_a_study_is_run_by_the_same_rules_as_elsewhere() -> None:
+    here, there = profile("default"), profile("slurm")
+    local = {"cores", "resources"}  # of one machine
+    assert {key: there.get(key) for key in here if key not in local} == {
+        key: value for key, value in here.items() if key not in local
+    }
+
+
+def test_every_rule_asks_for_memory_and_time() -> None:
+    files = [p for p in (REPOSITORY / "rules").glob("*.smk") if p.name != "revisions.smk"]
+    text = "".join(p.read_text("utf-8") for p in files)
+    rules = re.split(r"^ *rule(?: +\w+)?:", text, flags=re.MULTILINE)[1:]
+    for rule in rules:
+        kinds = re.findall(r"(?:mem_mb|runtime)=plan\.needs\.\w+\(\"(\w+)\"\)", rule)
+        assert len(kinds) == 2 and kinds[0] == kinds[1], rule
+        assert hasattr(Needs, kinds[0]), kinds[0]
 
 
 def test_every_figure_and_table_has_a_caption() -> None:

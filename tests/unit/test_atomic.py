@@ -77,6 +77,18 @@ def test_a_writer_cleans_up_after_its_own_file_only(tmp_path: Path, neighbour: s
     assert inside(tmp_path) == {neighbour, "step4.h5"}
 
 
+def test_of_two_writers_of_a_file_the_later_one_wins(tmp_path: Path) -> None:
+    """A job that a scheduler lost sight of may still write when its successor begins."""
+    path = tmp_path / "step4.h5"
+    with pytest.raises(FileNotFoundError), atomic.replacing(path) as lost:
+        lost.write_text("of the lost job")
+        with atomic.replacing(path) as partial:
+            assert partial != lost and not lost.exists()
+            partial.write_text("of its successor")
+    assert path.read_text() == "of its successor"
+    assert inside(tmp_path) == {"step4.h5"}
+
+
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic.replacing(tmp_path / "a.txt"):
         pass

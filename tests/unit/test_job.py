@@ -1,6 +1,7 @@
 """What a job does around its work, in processes of their own."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ with running(sys.argv[1], 3):
 
 def run(log: Path, work: str, **environment: str) -> subprocess.CompletedProcess[str]:
     indented = "\n".join(f"    {line}" for line in work.splitlines())
-    inherited = {k: v for k, v in os.environ.items() if k != "TENDING_RUN_PID"}
+    inherited = {k: v for k, v in os.environ.items() if k != job.RUN_VARIABLE}
     return subprocess.run(
         [sys.executable, "-c", JOB.format(work=indented), str(log)],
         capture_output=True,
@@ -120,7 +121,7 @@ def test_a_job_ends_with_the_run_that_started_it(log: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     began = time.perf_counter()
-    done = run(log, "threading.Event().wait(60)", TENDING_RUN_PID=str(ended.pid))
+    done = run(log, "threading.Event().wait(60)", TENDING_RUN=f"{job.here()} {ended.pid}")
     assert time.perf_counter() - began < 5  # a second or two, and the start of Python
     assert done.returncode == 1
     assert "the run that started this job is gone" in log.read_text()
@@ -130,23 +131,49 @@ def test_a_job_ends_when_its_run_is_killed(log: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     at_work, job_end = os.pipe()
     work = "    os.write(int(sys.argv[2]), b'x')\n    threading.Event().wait(60)"
-    job = subprocess.Popen(
+    here = job.here()
+    started = subprocess.Popen(
         [sys.executable, "-c", JOB.format(work=work), str(log), str(job_end)],
-        env={**os.environ, "TENDING_RUN_PID": str(holder.pid)},
+        env={**os.environ, job.RUN_VARIABLE: f"{here} {holder.pid}"},
         pass_fds=[job_end],
     )
     assert os.read(at_work, 1) == b"x"
     holder.kill()
     holder.communicate()
-    assert job.wait(timeout=10) == 1
+    assert started.wait(timeout=10) == 1
     assert "the run that started this job is gone" in log.read_text()
     os.close(at_work)
     os.close(job_end)
 
 
 def test_a_job_of_a_living_run_ends_by_itself(log: Path) -> None:
-    assert run(log, "print('x')", TENDING_RUN_PID=str(os.getpid())).returncode == 0
+    assert run(log, "print('x')", TENDING_RUN=f"{job.here()} {os.getpid()}").returncode == 0
     assert "done in" in log.read_text()
+
+
+@pytest.mark.parametrize("moved", ["to another machine", "into a scheduler's job"])
+def test_a_job_out_of_sight_of_its_run_goes_on(log: Path, moved: str) -> None:
+    """On another machine the process id means another process, or none."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    elsewhere = {"TENDING_RUN": f"{job.here()} {ended.pid}", "SLURM_JOB_ID": "7"}
+    if moved == "to another machine":
+        elsewhere = {"TENDING_RUN": f"login-1/ {ended.pid}"}
+    work = "print(sorted(t.name for t in threading.enumerate() if '_watch' in t.name))"
+    done = run(log, work, **elsewhere)
+    assert done.returncode == 0
+    assert log.read_text().startswith("[]\n")
+
+
+def test_a_run_inside_a_job_of_a_scheduler_is_watched(log: Path) -> None:
+    """Snakemake with its own executor, in one submission: its jobs are beside it."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    run_here = f"{socket.gethostname()}/7 {ended.pid}"
+    work = "threading.Event().wait(60)"
+    done = run(log, work, TENDING_RUN=run_here, SLURM_JOB_ID="7")
+    assert done.returncode == 1
+    assert "the run that started this job is gone" in log.read_text()
 
 
 def test_an_interpreter_with_a_space_in_its_path_is_refused() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tending.job import here
+
 RUN = """
 import os, sys
 from pathlib import Path
@@ -29,8 +31,8 @@ def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], bool]]:
         text=True,
     )
     assert process.stdout is not None and process.stdin is not None
-    removed, pid = process.stdout.readline().split()
-    assert int(pid) == process.pid  # jobs watch it
+    removed, place, pid = process.stdout.readline().split()
+    assert (place, int(pid)) == (here(), process.pid)  # jobs watch it
     try:
         yield process, removed == "True"
     finally:
@@ -115,3 +117,21 @@ def test_the_lock_is_not_passed_to_children(folder: Path) -> None:
     with running(folder) as (_, removed):
         assert removed
     os.killpg(child.pid, signal.SIGKILL)  # the sleeping child
+
+
+def test_what_a_killed_run_did_not_record_is_made_again(tmp_path: Path) -> None:
+    """Its start is that of the run that was killed, not of one that was refused meanwhile."""
+    folder = tmp_path / ".snakemake"
+    product = tmp_path / "results/s/activations/m/step1.h5"
+    product.parent.mkdir(parents=True)
+    with running(folder) as (killed, _):
+        (folder / "locks").mkdir()
+        (folder / "locks" / "0.output.lock").write_text("its own")
+        product.write_text("made by a job that went on")
+        with running(folder):
+            pass
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait(timeout=10)
+        with running(folder) as (_, removed):
+            assert removed
+    assert len(list((folder / "incomplete").iterdir())) == 1

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import golden
@@ -13,8 +13,10 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
 
 from tending import training
+from tending.checkpoints import trained
 from tending.checkpoints.trained import Recipe, schedule
-from tending.corpus import Tokens
+from tending.corpus import Tokens, embedded
+from tending.needs import size_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -319,3 +321,11 @@ def test_golden_training(tmp_path: Path) -> None:
         flat = tensor.astype(np.float64).ravel()
         numbers[name] = [*flat[:3].tolist(), float(np.sqrt((flat**2).mean()))]
     golden.check("training", "training.py", training.VERSION, numbers, rtol=1e-4)
+
+
+def test_a_model_is_built_at_the_sizes_that_are_planned_with() -> None:
+    """What the rest of the study knows of a model before it is trained."""
+    planned = trained.config({"recipe": asdict(RECIPE)}, 0, "any")
+    built = training.configuration(RECIPE, planned["vocab_size"])
+    assert size_of(planned) == size_of(built.to_dict())
+    assert planned["vocab_size"] == embedded.VOCABULARY

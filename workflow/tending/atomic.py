@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,17 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` if the block ends well.
 
     What earlier, killed writers of the same file left behind is removed, so that a study's folder
-    holds results only. The block writes and closes the file; it is flushed to disk here.
+    holds results only; a writer that is alive all the same, as a job may be that a scheduler lost
+    sight of, then fails, and what it has read and written harms nobody. The block writes and closes
+    the file; it is flushed to disk here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.partial{re.escape(path.suffix)}")
+    own = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]+\.partial{re.escape(path.suffix)}")
     for stale in path.parent.iterdir():
         if own.fullmatch(stale.name):
             stale.unlink(missing_ok=True)
-    partial = path.parent / f".{path.stem}.{os.getpid()}.partial{path.suffix}"
+    # Process ids would not do: jobs of a cluster write from several machines.
+    partial = path.parent / f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}"
     try:
         yield partial
         _sync(partial)

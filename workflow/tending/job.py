@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-RUN_VARIABLE = "TENDING_RUN_PID"  # process id of the snakemake that started the job
+RUN_VARIABLE = "TENDING_RUN"  # which process the snakemake is that started the job, see `here`
 POLL_SECONDS = 0.5
 
 logger = logging.getLogger("tending")
@@ -35,8 +36,8 @@ def running(log: str, threads: int) -> Iterator[None]:
 
     Warnings stand in the log, and on the terminal with the name of the log before them.
     An error that names its remedy (ValueError, MemoryError, OSError and the like) is logged as
-    one line, any other with its traceback. The job ends if the snakemake that started it does,
-    so that no orphan writes beside the next run.
+    one line, any other with its traceback. The job ends if the snakemake that started it on this
+    machine does, so that no orphan writes beside the next run.
     """
     # BLAS and torch take theirs from the environment that Snakemake sets for the job
     os.environ.update(RAYON_NUM_THREADS=str(threads or 1), TOKENIZERS_PARALLELISM="false")
@@ -106,9 +107,18 @@ def _for_the_user(record: logging.LogRecord) -> bool:
     return record.levelno == logging.WARNING and record.name != "py.warnings"
 
 
+def here() -> str:
+    """Where process ids mean the same: one machine, and one job of a scheduler on it, or none."""
+    return f"{socket.gethostname()}/{os.environ.get('SLURM_JOB_ID', '')}"
+
+
 def _end_with_run() -> None:
-    run = os.environ.get(RUN_VARIABLE)
-    if run is not None:
+    """Watch the process that started the job, unless it is out of sight.
+
+    What a scheduler started, here or on another machine, is the scheduler's to end.
+    """
+    place, _, run = os.environ.get(RUN_VARIABLE, "").rpartition(" ")
+    if place == here():
         threading.Thread(target=_watch, args=(int(run),), daemon=True).start()
 
 

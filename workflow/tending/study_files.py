@@ -18,6 +18,7 @@ from tending import (
 from tending.divergence_config import Divergence
 from tending.evaluations import Evaluations
 from tending.gradient_stage import GradientStage
+from tending.needs import Needs
 from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
 
@@ -40,6 +41,7 @@ class StudyFiles:
         self.gradients = GradientStage(config, self._steps)
         self.divergence = Divergence(config, self._steps)
         self.evaluations = Evaluations(config)
+        self.needs = Needs(config, self._steps)
 
     def steps(self, model: str) -> list[int]:
         """Steps of a model, ascending."""

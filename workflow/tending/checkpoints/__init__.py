@@ -37,6 +37,9 @@ class Source(Protocol):
     def family(self, model: Model, step: int, study: str) -> str:
         """The model family, `model_type` in config.json."""
 
+    def config(self, model: Model, step: int, study: str) -> Mapping[str, Any]:
+        """config.json, or as much of it as the model's sizes need."""
+
     def tokenizer(self, model: Model, step: int, study: str) -> str:
         """The tokenizer.json of the model."""
 

@@ -6,8 +6,10 @@ before.
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tending import audit, families, paths, pins
 from tending import steps as schedules
@@ -164,6 +166,11 @@ def total_steps(model: Model, asked: list[int], study: str) -> int:
 def family(model: Model, step: int, study: str) -> str:
     """From the pinned config.json."""
     return str(resolved(model, study).config["model_type"])
+
+
+def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
+    """The pinned one."""
+    return resolved(model, study).config
 
 
 def tokenizer(model: Model, step: int, study: str) -> str:

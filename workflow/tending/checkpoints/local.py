@@ -1,9 +1,11 @@
 """Checkpoints in folders of this machine, named by a pattern with `{step}`."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from tending import families
 from tending.checkpoints import Model
@@ -61,6 +63,11 @@ def total_steps(model: Model, asked: list[int], study: str) -> int:
 def family(model: Model, step: int, study: str) -> str:
     """From config.json, read where it lies."""
     return str(read_config(folder(model, step, ""))["model_type"])
+
+
+def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
+    """The one that lies beside the weights."""
+    return read_config(folder(model, step, ""))
 
 
 def tokenizer(model: Model, step: int, study: str) -> str:

@@ -1,11 +1,11 @@
 """Models that the workflow trains itself: recipes and their checkpoint schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tending import paths
+from tending import found, paths
 from tending.checkpoints import Model
 
 REQUIRED = ("recipe",)
@@ -96,6 +96,20 @@ def total_steps(model: Model, asked: list[int], study: str) -> int:
 def family(model: Model, step: int, study: str) -> str:
     """All trained models are of Pythia's family."""
     return "gpt_neox"
+
+
+def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
+    """What the training is going to write there, as far as sizes go."""
+    own, vocabulary = recipe(model), found.constant("tending.corpus.embedded", "VOCABULARY")
+    return {
+        "model_type": family(model, step, study),
+        "hidden_size": own.d_model,
+        "num_hidden_layers": own.layers,
+        "num_attention_heads": own.heads,
+        "intermediate_size": 4 * own.d_model,
+        "max_position_embeddings": own.sequence_length,
+        "vocab_size": vocabulary,
+    }
 
 
 def tokenizer(model: Model, step: int, study: str) -> str:
