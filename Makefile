@@ -20,7 +20,7 @@ bench: .venv/installed .bench-packages/installed
 
 # Alternatives to compare with: never among the packages that tending itself runs with.
 .bench-packages/installed: .venv/installed bench/requirements.txt
-	rm -rf .bench-packages
+	rm -rf .bench-packages && mkdir .bench-packages
 	$(BIN)/python -m pip install --quiet --no-deps --target .bench-packages --requirement bench/requirements.txt
 	touch $@
 

@@ -47,7 +47,12 @@ if workflow.is_main_process and run_lock.take():
 # What is known without the hub is enough to plan; a run needs the commits.
 unpinned = selection.unpinned(config)
 planning = workflow.output_settings.dryrun or hub_run.only_estimates(sys.argv[1:])
-if workflow.is_main_process and planning and unpinned and not selection.unresolved(config):
+if (
+    workflow.is_main_process
+    and planning
+    and unpinned
+    and not selection.unresolved(config)
+):
     logger.info(
         f"{sum(unpinned.values()):,} revisions are not pinned yet; a real run asks the hub for "
         "their commits first."
@@ -138,6 +143,8 @@ include: "rules/plan.smk"
 
 
 onstart:
+    if workflow.is_main_process and selection.unpinned(config):
+        hub_run.refuse_work({job.rule.name for job in workflow.dag.needrun_jobs()})
     if plan.remote_models() and workflow.is_main_process:
         awaited.await_products(plan.study, plan.weight_products(workflow.dag))
         if not config["keep_checkpoints"]:

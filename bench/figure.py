@@ -8,7 +8,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from bench.table import Record
+from bench.table import Record, counted
 
 MARKS = (
     ("other_s", "the alternative", "o", "tab:orange"),
@@ -36,7 +36,7 @@ def draw(records: Sequence[Record], machine: str, path: Path) -> None:
             if r["ratio"]:
                 panel.annotate(f"{r['ratio']:.1f}x", (r["other_s"], y), xytext=(8, 0),
                                textcoords="offset points", va="center", fontsize=8)  # fmt: skip
-        panel.set(xscale="log", xlabel="median seconds per run", title=f"{count} thread(s)")
+        panel.set(xscale="log", xlabel="median seconds per run", title=counted(count))
         panel.grid(axis="x", alpha=0.3)
         panel.margins(x=0.12)
     panels[0][0].set_yticks(range(len(names)), names)

@@ -56,7 +56,7 @@ def measured(threads: int, names: list[str], given: list[str]) -> list[dict[str,
     command = [sys.executable, "-m", "bench.worker", *names, "--threads", str(threads), *given]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        sys.exit(f"the rows at {threads} thread(s) ended with exit status {done.returncode}")
+        sys.exit(f"the rows at {table.counted(threads)} ended with exit status {done.returncode}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

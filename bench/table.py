@@ -58,8 +58,13 @@ def rates(records: list[Record]) -> str:
     parts = []
     for (precision, threads), pairs in found.items():
         products, copies = (sorted(column)[len(pairs) // 2] for column in zip(*pairs, strict=True))
-        parts.append(f"{precision}, {threads} thread(s): {products:.0f} Gflop/s, {copies:.1f} GB/s")
+        parts.append(f"{precision}, {counted(threads)}: {products:.0f} Gflop/s, {copies:.1f} GB/s")
     return "\n".join(parts)
+
+
+def counted(threads: object) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{threads} thread" if threads == 1 else f"{threads} threads"
 
 
 def machine() -> str:

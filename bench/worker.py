@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.floor import Machine, floor
 from bench.measure import Measured, Row, clock, measured, selected
+from bench.table import counted
 
 PACKAGES = Path(__file__).parents[1] / ".bench-packages"
 
@@ -30,7 +31,7 @@ def main() -> None:
     now = clock(asked.threads)
     machine = Machine(now)
     for row in rows(asked.modules, asked.threads, asked.large, asked.only):
-        print(f"{asked.threads} thread(s): {row.work}, {row.shape}", file=sys.stderr, flush=True)
+        print(f"{counted(asked.threads)}: {row.work}, {row.shape}", file=sys.stderr, flush=True)
         with contextlib.redirect_stdout(sys.stderr):  # what an alternative prints is no result
             yardsticks = machine.yardsticks(row.precision)
             found = measured(row, yardsticks, now, asked.repetitions, asked.budget)

@@ -66,7 +66,11 @@ def known(name: str) -> dict[str, Any]:
         "naming": pins.naming({}),
         "steps": "pythia",
         "config": shapes,
-        "files": {"config.json": 600, "tokenizer.json": 2_100_000, "model.safetensors": weights(shapes)},
+        "files": {
+            "config.json": 600,
+            "tokenizer.json": 2_100_000,
+            "model.safetensors": weights(shapes),
+        },
     }
 
 

@@ -7,6 +7,9 @@ rule plan:
     localrule: True
     conda:
         "../envs/tending.yaml"
+    resources:
+        mem_mb=plan.needs.memory("small"),
+        runtime=plan.needs.runtime("small"),
     params:
         snakefile=f"{workflow.basedir}/Snakefile",
         gpus=workflow.global_resources.get("gpu").value or 1,

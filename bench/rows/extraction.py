@@ -22,7 +22,7 @@ from tending import activations, store
 SHAPES = (
     ("70m", None, 4, 512, 2.4),
     ("160m", None, 4, 512, 1.6),
-    ("410m", None, 2, 512, 1.15),
+    ("410m", None, 4, 512, 1.15),
     ("2.8b", 1, 2, 512, None),
 )
 LARGE = (("2.8b", None, 2, 512, None),)

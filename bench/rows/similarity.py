@@ -73,7 +73,7 @@ def _rows(size: str) -> Iterator[Row]:
     whole = partial(Row, named, shape, estimate, flops=grams + triangles, bytes=read)
     hooked = "feature space, NumPy, scores alone, heads as d-wide outputs"
     stored = "feature space, NumPy, scores alone, heads as stored (d_head wide)"
-    yield whole(lambda: scored(*wide, features), hooked, target=FASTER)
+    yield whole(lambda: scored(*wide, features), hooked)
     yield alone(lambda: scored(*wide, features), hooked, target=FASTER)
     yield alone(lambda: scored(here, there, features), stored)
     yield whole(score, "our scores alone", target=INTERVALS)

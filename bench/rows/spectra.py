@@ -19,17 +19,24 @@ SIZES = {  # d_model, heads, layers that are measured, layers of the model
     "2.8b": (2560, 32, 1, 32),
 }
 TARGETS = {"70m": 4.0, "160m": 5.5, "410m": 8.0, "2.8b": 15.0}
+SMALL = ("70m", "160m", "410m")
+NUMPY = "dense SVD of every d x d product, NumPy, float64"
 COMPONENTS = ("attention_ov", "mlp_out")
 WORK = "spectra: all heads' OV, whole OV, MLP"
 
 
 def rows(threads: int) -> Iterator[Row]:
     """Against a dense SVD of each product, by NumPy and by torch in single precision."""
-    for size in SIZES:
-        yield _row(size, "dense SVD of every d x d product, NumPy, float64", _numpy)
+    for size in SMALL:
+        yield _row(size, NUMPY, _numpy)
     if installed("torch"):
-        for size in ("70m", "160m", "410m"):
+        for size in SMALL:
             yield _row(size, "dense SVD of every d x d product, torch, float32", _torch)
+
+
+def large_rows(threads: int) -> Iterator[Row]:
+    """One layer of 2.8b, of which the dense way takes minutes."""
+    yield _row("2.8b", NUMPY, _numpy)
 
 
 def _row(size: str, alternative: str, svd: Svd) -> Row:

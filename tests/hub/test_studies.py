@@ -64,10 +64,15 @@ def hub() -> Iterator[Hub]:
 
 
 def planned(hub: Hub, name: str, folder: Path) -> dict[str, int]:
-    """Jobs of a dry run of a study in `folder`, by rule."""
+    """Jobs of a dry run of a study in `folder`, by rule; the hub is asked for what there is."""
+    config = study(name)
+    for model in config["models"]:
+        model.pop("pins", None)
+    asked = folder / name
+    asked.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules"]
     command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(STUDIES / name), "--cores", "1"]
+    command += ["--configfile", str(asked), "--cores", "1"]
     own = {"PYTHONPATH": str(REPOSITORY / "workflow"), "HF_HUB_OFFLINE": "0"}
     environment = {**os.environ, **hub.environment(folder / "home"), **own}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)

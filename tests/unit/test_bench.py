@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import figure, run, shapes, table, worker
+from bench import figure, gpu, memory, run, shapes, table, worker, workflow
 from bench.floor import Machine, floor
 from bench.measure import Measured, Row, Side, Yardstick, installed, measured, peak_memory, selected
 
@@ -97,7 +97,7 @@ def test_a_record_is_in_times_of_ours_and_of_the_floor() -> None:
 
 def test_the_table_is_printed_written_and_drawn(tmp_path: Path) -> None:
     text = table.text(records())
-    assert "sum, 3: a note" in text and "float64, 1 thread(s): 4 Gflop/s, 2.0 GB/s" in text
+    assert "sum, 3: a note" in text and "float64, 1 thread: 4 Gflop/s, 2.0 GB/s" in text
     assert "nan" not in text and "None" not in text
     table.write(records(), tmp_path / "table.csv")
     with (tmp_path / "table.csv").open() as file:
@@ -154,3 +154,54 @@ def test_operations_of_a_forward_pass() -> None:
     assert shapes.forward_flops(settings, 3, length) == 2 * 3 * 2 * products
     last = 1 * 9 * d * d
     assert shapes.forward_flops(settings, 3, length, probed=1) == 2 * 3 * (products + last)
+
+
+def test_a_studys_time_is_divided_without_rest(tmp_path: Path) -> None:
+    for product, wall, done in (("figures/drift", 3.0, 1.5), ("spectra/m/step0", 2.0, 1.9)):
+        for folder, suffix, text in (
+            ("benchmarks", ".tsv", f"s\th:m:s\n{wall}\t0:00:03\n"),
+            ("logs", ".log", f"12:00:00 INFO kept\n12:00:00 INFO done in {done} s\n"),
+        ):
+            file = (tmp_path / folder / product).with_suffix(suffix)
+            file.parent.mkdir(parents=True)
+            file.write_text(text)
+    (tmp_path / "benchmarks/broken.tsv").write_text("s\n1.0\n")  # a job that did not end
+    done = workflow.jobs(tmp_path)
+    assert [(job.script, job.wall, job.compute) for job in done] == [
+        ("figure", 3.0, 1.5),
+        ("spectra", 2.0, 1.9),
+    ]
+    stages = workflow.by_stage(done, {"figure": 1.0, "spectra": 0.5})
+    assert stages.loc["figures", ["imports", "start"]].tolist() == [1.0, 0.5]
+    assert stages.loc["spectra", "imports"] == pytest.approx(0.1)  # the job took no more
+    text = workflow.told(stages, wall=4.0, cores=2)
+    assert "compute and imports: 4 s (3 and 1)" in text
+    assert "in all 1.78 times" in text
+
+
+def test_the_script_of_a_product_is_known() -> None:
+    products = {
+        "training/d32/manifest": "train",
+        "tables/loss": "loss_table",
+        "corpus/tokens": "corpus",
+        "activations/m/step3": "activations",
+        "reference/m": "reference_distribution",
+        "other/x": "",
+    }
+    assert {p: workflow.script_of(Path(p)) for p in products} == products
+
+
+@pytest.mark.parametrize("name", memory.STAGES)
+def test_a_stage_must_hold_its_weights_and_what_it_keeps(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SEQUENCES", 2)
+    model = shapes.model(gpu.tiny())
+    model.half().save_pretrained(tmp_path)
+    weights = 4 * sum(p.numel() for p in model.parameters())
+    kept = {
+        "activations": 2 * 2 * 4 * (64 + 64 + 64),  # layers, sequences: OV, its heads, MLP
+        "divergence": 2 * 8 * 256 * 4,
+        "gradients": 2 * 2 * 4 * 8 * 64 * 64,
+    }
+    assert memory.STAGES[name](tmp_path) == weights + kept[name]

@@ -16,7 +16,7 @@ import tending
 LIBRARY = Path(tending.__file__).parent
 SCRIPTS = sorted((LIBRARY.parent / "scripts").glob("*.py"))
 FILES = sorted(LIBRARY.rglob("*.py"))
-PLANNING = ["paths", "provenance", "plan", "config", "run_lock", "checkpoints.local"]
+PLANNING = ["paths", "provenance", "plan", "config", "run_lock", "turns", "checkpoints.local"]
 HEAVY = {"torch", "transformers", "matplotlib", "pandas", "scipy", "h5py"}
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -1,5 +1,6 @@
 """The pin file, and what it knows of which model."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,52 @@ def test_where_a_training_ends(study: str) -> None:
     assert hub.last_step(MODEL, study) == 9000
     named = {**MODEL, "revision": {0: "a", 5: "b"}, "training_steps": 700}
     assert hub.last_step(named, study) == 700
+
+
+# What is known before the hub is asked
+
+KNOWN = {
+    "repository": "org/m",
+    "naming": pins.naming(MODEL),
+    "steps": [0, 1000, 2000],
+    "config": {"model_type": "gpt_neox", "max_position_embeddings": 64},
+    "files": {"config.json": 600, "model.safetensors": 1000, "tokenizer.json": 20},
+}
+
+
+@pytest.fixture
+def assumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A model with a file that says what is known of it, without commits."""
+    monkeypatch.chdir(tmp_path)
+    content = {"schema_version": 1, "models": {"m": KNOWN}}
+    Path("known.json").write_text(json.dumps(content), "utf-8")
+    return {**MODEL, "pins": "known.json"}
+
+
+def test_what_is_known_is_enough_to_plan_and_not_to_run(assumed: dict[str, Any]) -> None:
+    assert hub.pin_problem(assumed, "s") == "" and hub.pin_files(assumed, "s") == []
+    assert not hub.unresolved(assumed, "s", [0, 1000])
+    assert hub.unpinned(assumed, "s", [0, 1000]) == [0, 1000]
+    assert hub.revision(assumed, 1000, "s") == "step1000" and hub.commit(assumed, 0, "s") == ""
+    assert hub.tokenizer_digest(assumed, 2000, "s") == "not asked yet"
+    assert hub.unresolved(assumed, "s", [7])
+
+
+def test_files_without_hashes_are_not_alike(assumed: dict[str, Any]) -> None:
+    assert hub.mistaken(assumed, "s", [0, 1000, 2000]) == {}
+
+
+def test_what_the_hub_said_comes_first(assumed: dict[str, Any]) -> None:
+    """Step 2000 is not on the hub; 9000 is, and was not asked for yet."""
+    pins.write({"m": pinned(0, 1000)}, Path("results/s/revisions.json"))
+    assert hub.commit(assumed, 1000, "s") == f"{1000:040x}"
+    assert hub.steps(assumed, "s") == [0, 1000, 9000]
+    assert hub.unpinned(assumed, "s", [0, 1000]) == [] and hub.pin_problem(assumed, "s") == ""
+    assert hub.pin_files(assumed, "s") == [Path("results/s/revisions.json")]
+
+
+def test_what_is_not_pinned_is_not_written_as_a_pin(assumed: dict[str, Any]) -> None:
+    found = hub.known(assumed, "s")
+    assert found is not None
+    pins.write({"m": found}, Path("written.json"))
+    assert pins.read(Path("written.json"))["m"].revisions == {}

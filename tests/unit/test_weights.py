@@ -229,3 +229,16 @@ def test_values_are_read_when_asked_for(tmp_path: Path) -> None:
     for file in weight_files(tmp_path)[1:]:
         file.unlink()
     assert np.array_equal(weights[names[0]], kept)
+
+
+def test_every_bfloat16_is_read_as_torch_reads_it(tmp_path: Path) -> None:
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    odd, file = torch.zeros(3, dtype=torch.uint8), tmp_path / "model.safetensors"
+    save_file({"a": odd, "b": every.reshape(256, 256), "c": every[5].clone()}, file)
+    weights = WeightFiles([file])
+    assert weights["b"].dtype == np.float32
+    want = every.reshape(256, 256).float().numpy()
+    numbers = ~np.isnan(want)
+    assert np.array_equal(np.isnan(weights["b"]), ~numbers)
+    assert weights["b"][numbers].tobytes() == want[numbers].tobytes()
+    assert weights["c"].shape == () and weights["c"] == every[5].float().item()

@@ -34,9 +34,7 @@ def to_make(config: Mapping[str, Any], snakefile: Path) -> list[str]:
             snakefile=snakefile,
         )
         graph = workflow.dag(
-            DAGSettings(
-                targets=frozenset({"all"}), rerun_triggers=TRIGGERS, force_incomplete=True
-            )
+            DAGSettings(targets=frozenset({"all"}), rerun_triggers=TRIGGERS, force_incomplete=True)
         )
         graph.execute_workflow(executor="dryrun", updated_files=made)
     return [str(file) for file in made]

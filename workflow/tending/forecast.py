@@ -106,8 +106,10 @@ def _fetched(config: Config, jobs: Sequence[Job], live: int) -> Iterator[str]:
     about = ", estimated from the shapes" if unpinned else ""
     yield f"To fetch: {count:,} checkpoints, {total / GB:,.1f} GB{about}."
     yield ""
-    rows = [(n, f"{len(own):,}", f"{max(own) / GB:.2f}", f"{sum(own) / GB:,.1f}")
-            for n, own in sizes.items()]
+    rows = [
+        (n, f"{len(own):,}", f"{max(own) / GB:.2f}", f"{sum(own) / GB:,.1f}")
+        for n, own in sizes.items()
+    ]
     yield from aligned([("model", "checkpoints", "GB each", "GB"), *rows])
     yield ""
     if config["keep_checkpoints"]:

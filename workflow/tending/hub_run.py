@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,6 +58,15 @@ def only_estimates(arguments: Sequence[str]) -> bool:
     Where that is not certain the hub is asked, as before any other run.
     """
     return list(arguments[:1]) == ["plan"] and all(a.startswith("-") for a in arguments[1:2])
+
+
+def refuse_work(rules: Collection[str]) -> None:
+    """ConfigError if a run whose commits are not known would do more than estimate."""
+    if others := sorted({*rules} - {"plan", "all"}):
+        raise ConfigError(
+            f"the study's revisions are not pinned, so that {others[0]} cannot run beside the "
+            f"target `plan`; name `plan` alone, or run without it"
+        )
 
 
 def _said(log: Path, level: str) -> list[str]:

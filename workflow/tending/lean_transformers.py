@@ -22,7 +22,7 @@ from typing import Any
 
 COMPILER = "torch._dynamo"
 INDEXING = "torch._dynamo._trace_wrapped_higher_order_op"  # of it, what attention masks import
-MARKS = ("allow_in_graph", "assume_constant_result", "disable")  # decorators for the compiler
+MARKS = ("allow_in_graph", "assume_constant_result", "disable", "graph_break")  # for the compiler
 SCIPY = "is_scipy_available"
 MODELLING = "transformers.modeling_utils"  # imported by every model class
 

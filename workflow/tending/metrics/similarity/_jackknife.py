@@ -128,13 +128,20 @@ def _excess(n: int, score: float, squares: tuple[float, float], x: Matrix, y: Ma
     rows or of some that stand for all.
     """
     m, (b, c) = len(x), squares
-    pairs = x * y / math.sqrt(b) / math.sqrt(c) - score / 2 * (x * x / b + y * y / c)
-    return pair_excess(pairs) * n * (n - 1) / (m * (m - 1))
+    # x y - s / 2 (x^2 + y^2) = (1 - s) x y - s / 2 (x - y)^2, of which little cancels near s = 1
+    x, y = x / math.sqrt(b), y / math.sqrt(c)
+    apart = x - y
+    apart *= apart
+    apart *= score / 2
+    x *= y
+    x *= 1 - score
+    x -= apart
+    return pair_excess(x) * n * (n - 1) / (m * (m - 1))
 
 
 def pair_excess(pairs: Matrix) -> float:
     """Twice the squares of a score's parts by pairs of rows, (n, n), about their mean."""
     n = len(pairs)
     np.fill_diagonal(pairs, 0)
-    squares = float((pairs**2).sum()) - float(pairs.sum()) ** 2 / (n * (n - 1))
+    squares = float(np.vdot(pairs, pairs)) - float(pairs.sum()) ** 2 / (n * (n - 1))
     return 2 * squares

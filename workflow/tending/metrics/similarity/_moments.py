@@ -96,8 +96,13 @@ def of_rows(rows: Aligned) -> Moments:
     """Of the linear kernels of two representations, in the space with the smaller matrices."""
     if rows.n <= 2 * max(rows.widths):
         x, y = rows.whole()
-        return of_kernels(x @ x.T, y @ y.T)
+        return of_kernels(x @ x.T, y @ y.T, _of_columns(x), _of_columns(y))
     return _of_features(rows)
+
+
+def _of_columns(x: Matrix) -> Matrix | None:
+    """X' X where it is much smaller than the kernel, and its cube costs less."""
+    return x.T @ x if 2 * x.shape[1] <= len(x) else None
 
 
 def linear(x: Representation, y: Representation) -> Moments:
@@ -105,16 +110,18 @@ def linear(x: Representation, y: Representation) -> Moments:
     return of_rows(Aligned(x, y, least=2))
 
 
-def of_kernels(k: Matrix, other: Matrix) -> Moments:
-    """Of two doubly centred kernels, (n, n)."""
+def of_kernels(
+    k: Matrix, other: Matrix, of_k: Matrix | None = None, of_other: Matrix | None = None
+) -> Moments:
+    """Of two doubly centred kernels, (n, n), and the products of their columns if these are few."""
     diagonals = np.diag(k).copy(), np.diag(other).copy()
-    x = _dense_side(k, *diagonals)
-    y = _dense_side(other, *diagonals[::-1])
+    x = _dense_side(k, *diagonals, k if of_k is None else of_k)
+    y = _dense_side(other, *diagonals[::-1], other if of_other is None else of_other)
     return Moments(len(k), x, y, _row_products(k, other), np.arange(len(k)))
 
 
-def _dense_side(k: Matrix, diagonal: Matrix, other: Matrix) -> Side:
-    return Side(diagonal, _row_products(k, k), k @ diagonal, k @ other, k, k)
+def _dense_side(k: Matrix, diagonal: Matrix, other: Matrix, products: Matrix) -> Side:
+    return Side(diagonal, _row_products(k, k), k @ diagonal, k @ other, k, products)
 
 
 def _row_products(a: Matrix, b: Matrix) -> Matrix:

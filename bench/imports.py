@@ -1,0 +1,75 @@
+"""What a job costs before it works: seconds of imports of every script, in jobs of a real run.
+
+Usage: python bench/imports.py [REPETITIONS [STUDY.yaml]]
+
+Runs a study (default: studies/smoke.yaml) in a temporary folder, one job at a time, and prints a
+Markdown table: medians over all jobs of a script of the CPU and wall seconds that all its imports
+took, those within functions included, beyond a bare Python start; the part of Snakemake's own
+preamble; and the packages that took most.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[1]
+HOOK = Path(__file__).parent / "start_hook"
+
+
+def run(study: Path, folder: Path) -> list[dict[str, Any]]:
+    """One record per job of a study run from nothing in `folder`."""
+    records = folder / "records"
+    records.mkdir()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(study.resolve()), "--cores", "1"]
+    paths = [str(HOOK), str(REPOSITORY / "workflow"), os.environ.get("PYTHONPATH", "")]
+    variables = {"START_HOOK": str(records), "PYTHONPATH": ":".join(p for p in paths if p)}
+    subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True)
+    return [json.loads(file.read_text("utf-8")) for file in records.glob("*.json")]
+
+
+def bare_start(repetitions: int = 15) -> float:
+    """CPU seconds of a Python that does nothing, the median."""
+    took = []
+    for _ in range(repetitions):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return median(took)
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Markdown, one row per script, the dearest imports first."""
+    scripts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        scripts[record["script"]].append(record)
+    titles = ("script", "jobs", "imports, CPU s", "wall s", "preamble", "job, CPU s", "most")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    dearest = sorted(scripts.items(), key=lambda item: -median(r["cpu"] for r in item[1]))
+    for script, jobs in dearest:
+        columns = ("cpu", "wall", "snakemake", "job")
+        parts = [f"{median(job[name] for job in jobs):.2f}" for name in columns]
+        names = {name for job in jobs for name in job["packages"]}
+        each = {n: median(job["packages"].get(n, 0.0) for job in jobs) for n in names}
+        most = [f"{n} {each[n]:.2f}" for n in sorted(each, key=lambda n: -each[n])[:4]]
+        lines.append(f"| {script} | {len(jobs)} | {' | '.join(parts)} | {', '.join(most)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    chosen = Path(sys.argv[2]) if len(sys.argv) > 2 else REPOSITORY / "studies/smoke.yaml"
+    found = []
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as place:
+            found += run(chosen, Path(place))
+    print(f"A bare Python start: {bare_start():.3f} CPU s.\n")
+    print(table(found))

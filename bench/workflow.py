@@ -1,0 +1,164 @@
+"""Where the time of a whole study goes: compute, imports, starting jobs, and the rest.
+
+Usage: python -m bench.workflow [--study config.yaml] [--cores 2] [--folder EMPTY]
+       python -m bench.workflow --finished results/embedded --wall 613 --cores 2
+
+The first runs the study from nothing in a folder of its own and measures it (the default study
+takes about ten minutes on two slow cores). The second takes the files of a run apart whose time on
+the wall is known. A job's compute is what its log says ("done in"), which holds what it imports as
+it goes; the imports at the head of every script are measured here, in a fresh process each; what
+else a job took is starting Python and Snakemake's own code in it.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow/scripts"
+DONE = re.compile(r"INFO done in ([0-9.]+) s")
+IMPORTED = """
+import importlib.util, sys, time
+begin = time.perf_counter()
+spec = importlib.util.spec_from_file_location("script", sys.argv[1])
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+print(time.perf_counter() - begin)
+"""
+# where the script is not called as the folder of what it writes
+CALLED = {
+    "training": "train",
+    "checkpoints": "checkpoint",
+    "figures": "figure",
+    "reference": "reference_distribution",
+    "corpus/embedded": "embedded_corpus",
+    "corpus/tokens": "corpus",
+    "tables/summary": "summary",
+    "config": "study_config",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Seconds of one job: on the wall, and of its script's work alone."""
+
+    stage: str
+    script: str
+    wall: float
+    compute: float
+
+
+def jobs(study: Path) -> list[Job]:
+    """All jobs of a finished study that have a benchmark file and a log."""
+    found = []
+    for file in sorted((study / "benchmarks").rglob("*.tsv")):
+        inner = file.relative_to(study / "benchmarks").with_suffix("")
+        log = (study / "logs" / inner).with_suffix(".log")
+        said = DONE.findall(log.read_text("utf-8", errors="replace")) if log.exists() else []
+        if said:
+            wall = float(pd.read_csv(file, sep="\t")["s"].iloc[0])
+            found.append(Job(inner.parts[0], script_of(inner), wall, float(said[-1])))
+    return found
+
+
+def script_of(inner: Path) -> str:
+    """The script that writes a product of this path below the study's folder."""
+    names = [CALLED.get(str(inner)), CALLED.get(inner.parts[0]), f"{inner.name}_table"]
+    known = [name for name in [*names, inner.parts[0]] if name and exists(name)]
+    return known[0] if known else ""
+
+
+def exists(script: str) -> bool:
+    return (SCRIPTS / f"{script}.py").exists()
+
+
+def import_seconds(scripts: Iterable[str], repetitions: int = 3) -> dict[str, float]:
+    """Median seconds that the head of each script takes in a fresh Python."""
+    found = {"": 0.0}
+    for script in sorted(set(scripts) - {""}):
+        command = [sys.executable, "-c", IMPORTED, str(SCRIPTS / f"{script}.py")]
+        times = sorted(
+            float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            for _ in range(repetitions)
+        )
+        found[script] = times[len(times) // 2]
+    return found
+
+
+def by_stage(done: list[Job], imports: dict[str, float]) -> pd.DataFrame:
+    """Seconds of all jobs of a stage: compute, imports, and starting."""
+    frame = pd.DataFrame(
+        {
+            "stage": job.stage,
+            "jobs": 1,
+            "wall": job.wall,
+            "compute": job.compute,
+            "imports": min(imports[job.script], max(0.0, job.wall - job.compute)),
+        }
+        for job in done
+    )
+    frame["start"] = (frame["wall"] - frame["compute"] - frame["imports"]).clip(lower=0.0)
+    return frame.groupby("stage").sum().sort_values("wall", ascending=False)
+
+
+def told(stages: pd.DataFrame, wall: float, cores: int) -> str:
+    """The table, and what the run took in times of compute and imports."""
+    sums = stages.sum()
+    useful = sums["compute"] + sums["imports"]
+    lines = [
+        stages.round(1).to_string(),
+        "",
+        f"compute and imports: {useful:.0f} s ({sums['compute']:.0f} and {sums['imports']:.0f})",
+        f"starting Python and Snakemake's part of {sums['jobs']:.0f} jobs: {sums['start']:.0f} s",
+        f"planning, scheduling and waiting: {wall * cores - sums['wall']:.0f} s of "
+        f"{wall:.0f} s on {cores} cores",
+        f"in all {wall * cores / useful:.2f} times compute and imports (to be reached: 1.5)",
+    ]
+    return "\n".join(lines)
+
+
+def run(config: Path, folder: Path, cores: int) -> tuple[Path, float]:
+    """Run a study from nothing; its folder of results, and seconds on the wall."""
+    import yaml
+
+    name = yaml.safe_load(config.read_text("utf-8"))["study"]
+    command = ["--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", cores]
+    command += ["--resources", "gpu=1", "--configfile", config.resolve()]
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "snakemake", *map(str, command)], check=False)
+    if done.returncode:
+        sys.exit(f"the study ended with exit status {done.returncode}; its files are in {folder}")
+    return folder / "results" / name, time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Where the time of a whole study goes.")
+    parser.add_argument("--study", type=Path, default=ROOT / "config.yaml", help="a study file")
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--folder", type=Path, help="where to run it; default: a temporary one")
+    parser.add_argument("--finished", type=Path, help="results of a study that was run already")
+    parser.add_argument("--wall", type=float, help="seconds that it took")
+    asked = parser.parse_args()
+    if (asked.finished is None) != (asked.wall is None):
+        parser.error("--finished and --wall go together: how long the run took is in no file")
+    with tempfile.TemporaryDirectory() as temporary:
+        if asked.finished is None:
+            study, wall = run(asked.study, asked.folder or Path(temporary), asked.cores)
+        else:
+            study, wall = asked.finished, asked.wall
+        done = jobs(study)
+    if not done:
+        sys.exit(f"{study} has no benchmark files with logs; give the folder of a finished study")
+    print(told(by_stage(done, import_seconds(job.script for job in done)), wall, asked.cores))
+
+
+if __name__ == "__main__":
+    main()
