@@ -15,6 +15,7 @@ from tending import (
     run_watch,
     selection,
     shelf,
+    signatures,
 )
 from tending.job import check_interpreter
 from tending.plan import Plan, embedded_packages, module_version
@@ -25,6 +26,7 @@ from tending.turns import Turns
 
 min_version("9.20")
 check_interpreter(sys.executable)
+signatures.note_resources()
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:
@@ -82,7 +84,6 @@ report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
-    study=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     step=r"\d+",
     table=plan.any_of(plan.tables()),

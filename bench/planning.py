@@ -11,11 +11,12 @@ import io
 import os
 import re
 import resource
+import runpy
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from copy import deepcopy
 from dataclasses import replace
 from itertools import chain
@@ -30,7 +31,6 @@ from tending.checkpoints import hub
 from tending.pins import Revision
 
 REPOSITORY = Path(__file__).parents[1]
-sys.path.append(str(REPOSITORY / "workflow/scripts"))
 HEADER = ("plan", "jobs", "wall s", "CPU s", "peak MiB")
 
 Config = dict[str, Any]
@@ -65,19 +65,27 @@ def _revision(known: Revision, number: int, step: int) -> Revision:
 
 def finish(study: Path) -> None:
     """Make a study look finished: empty files, and what Snakemake records of them."""
-    from plan import to_make
-
-    with redirect_stdout(io.StringIO()):
+    to_make = runpy.run_path(str(REPOSITORY / "workflow/scripts/plan.py"))["to_make"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         files = to_make(yaml.safe_load(study.read_text("utf-8")), REPOSITORY / "Snakefile")
     for file in map(Path, files):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    snakemake(study, "--touch", "--quiet", "all", "--max-jobs-per-timespan", "100000/1s")
+    touch = "from snakemake.executors.touch import Executor; Executor.SLEEPING_TIME = 0"
+    command = ["-c", f"{touch}; from snakemake.cli import main; main()", "--touch"]
+    # Many at a time: the scheduler looks at all that is ready for every few jobs that it starts.
+    many = ("--resources", "gpu=5000", "download=5000", "--max-jobs-per-timespan", "100000/1s")
+    snakemake(study, *many, "--quiet", "all", start=command, cores=5000)
 
 
-def snakemake(study: Path, *options: str) -> tuple[str, resource.struct_rusage]:
-    """What Snakemake prints of a study in the working directory, and what it took; no hub."""
-    command = [sys.executable, "-m", "snakemake", *options, "--cores", "2"]
+def snakemake(
+    study: Path, *options: str, start: Sequence[str] = ("-m", "snakemake"), cores: int = 2
+) -> tuple[str, resource.struct_rusage]:
+    """What Snakemake prints of a study in the working directory, and what it took; no hub.
+
+    start: what Python is told to run.
+    """
+    command = [sys.executable, *start, *options, "--cores", str(cores)]
     command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(study)]
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
     environment["PYTHONPATH"] = str(REPOSITORY / "workflow")

@@ -1,13 +1,13 @@
 rule activations:
     input:
-        checkpoint=paths.CHECKPOINT,
-        tokens=paths.TOKENS,
+        checkpoint=plan.path(paths.CHECKPOINT),
+        tokens=plan.path(paths.TOKENS),
     output:
-        activations=paths.ACTIVATIONS,
+        activations=plan.path(paths.ACTIVATIONS),
     log:
-        paths.log(paths.ACTIVATIONS),
+        plan.path(paths.log(paths.ACTIVATIONS)),
     benchmark:
-        paths.benchmark(paths.ACTIVATIONS)
+        plan.path(paths.benchmark(paths.ACTIVATIONS))
     priority: turns.using
     conda:
         "../envs/tending.yaml"

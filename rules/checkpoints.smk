@@ -1,14 +1,14 @@
 rule train:
     input:
-        corpus=paths.EMBEDDED_CORPUS,
-        tokenizer=paths.EMBEDDED_TOKENIZER,
+        corpus=plan.path(paths.EMBEDDED_CORPUS),
+        tokenizer=plan.path(paths.EMBEDDED_TOKENIZER),
     output:
-        manifest=paths.TRAINING_MANIFEST,
-        log=paths.TRAINING_LOG,
+        manifest=plan.path(paths.TRAINING_MANIFEST),
+        log=plan.path(paths.TRAINING_LOG),
     log:
-        paths.log(paths.TRAINING_MANIFEST),
+        plan.path(paths.log(paths.TRAINING_MANIFEST)),
     benchmark:
-        paths.benchmark(paths.TRAINING_MANIFEST)
+        plan.path(paths.benchmark(paths.TRAINING_MANIFEST))
     priority: 10  # the longest jobs of a study
     conda:
         "../envs/tending.yaml"
@@ -28,11 +28,11 @@ rule checkpoint:
     input:
         plan.checkpoint_files,
     output:
-        record=paths.CHECKPOINT,
+        record=plan.path(paths.CHECKPOINT),
     log:
-        paths.log(paths.CHECKPOINT),
+        plan.path(paths.log(paths.CHECKPOINT)),
     benchmark:
-        paths.benchmark(paths.CHECKPOINT)
+        plan.path(paths.benchmark(paths.CHECKPOINT))
     wildcard_constraints:
         model=plan.any_of(plan.local_models()),
     conda:

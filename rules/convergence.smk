@@ -1,14 +1,14 @@
 rule convergence:
     input:
-        source=paths.ACTIVATIONS,
+        source=plan.path(paths.ACTIVATIONS),
         reference=plan.reference_activations,
     output:
         # An updated file keeps the scores of metrics that have not changed.
-        scores=update(paths.CONVERGENCE),
+        scores=update(plan.path(paths.CONVERGENCE)),
     log:
-        paths.log(paths.CONVERGENCE),
+        plan.path(paths.log(paths.CONVERGENCE)),
     benchmark:
-        paths.benchmark(paths.CONVERGENCE)
+        plan.path(paths.benchmark(paths.CONVERGENCE))
     conda:
         "../envs/tending.yaml"
     resources:

@@ -1,11 +1,11 @@
 rule embedded_corpus:
     output:
-        corpus=paths.EMBEDDED_CORPUS,
-        tokenizer=paths.EMBEDDED_TOKENIZER,
+        corpus=plan.path(paths.EMBEDDED_CORPUS),
+        tokenizer=plan.path(paths.EMBEDDED_TOKENIZER),
     log:
-        paths.log(paths.EMBEDDED_CORPUS),
+        plan.path(paths.log(paths.EMBEDDED_CORPUS)),
     benchmark:
-        paths.benchmark(paths.EMBEDDED_CORPUS)
+        plan.path(paths.benchmark(paths.EMBEDDED_CORPUS))
     conda:
         "../envs/tending.yaml"
     resources:
@@ -24,11 +24,11 @@ rule corpus_revision:
     output:
         # An updated file keeps the commit of a revision it holds already: a rerun, even a forced
         # one, reads the same bytes. Deleting the file pins anew. Code changes do neither.
-        pin=update(paths.CORPUS_REVISION),
+        pin=update(plan.path(paths.CORPUS_REVISION)),
     log:
-        paths.log(paths.CORPUS_REVISION),
+        plan.path(paths.log(paths.CORPUS_REVISION)),
     benchmark:
-        paths.benchmark(paths.CORPUS_REVISION)
+        plan.path(paths.benchmark(paths.CORPUS_REVISION))
     localrule: True
     conda:
         "../envs/tending.yaml"
@@ -48,11 +48,11 @@ rule corpus:
         sources=plan.corpus_files,
         tokenizer=plan.tokenizer_file,
     output:
-        tokens=paths.TOKENS,
+        tokens=plan.path(paths.TOKENS),
     log:
-        paths.log(paths.TOKENS),
+        plan.path(paths.log(paths.TOKENS)),
     benchmark:
-        paths.benchmark(paths.TOKENS)
+        plan.path(paths.benchmark(paths.TOKENS))
     priority: 20  # everything else waits for it, and it is short
     conda:
         "../envs/tending.yaml"

@@ -18,14 +18,14 @@ if plan.divergence.asked:
 rule reference_distribution:
     input:
         checkpoint=plan.divergence.reference_record,
-        tokens=paths.TOKENS,
+        tokens=plan.path(paths.TOKENS),
         tokenizer=plan.divergence.tokenizer,
     output:
-        reference=paths.REFERENCE,
+        reference=plan.path(paths.REFERENCE),
     log:
-        paths.log(paths.REFERENCE),
+        plan.path(paths.log(paths.REFERENCE)),
     benchmark:
-        paths.benchmark(paths.REFERENCE)
+        plan.path(paths.benchmark(paths.REFERENCE))
     priority: 8  # every other step of the model waits for it, with its weights
     conda:
         "../envs/tending.yaml"
@@ -49,16 +49,16 @@ rule reference_distribution:
 
 rule divergence:
     input:
-        checkpoint=paths.CHECKPOINT,
+        checkpoint=plan.path(paths.CHECKPOINT),
         reference_checkpoint=plan.divergence.reference_record,
-        reference=paths.REFERENCE,
-        tokens=paths.TOKENS,
+        reference=plan.path(paths.REFERENCE),
+        tokens=plan.path(paths.TOKENS),
     output:
-        divergence=paths.DIVERGENCE,
+        divergence=plan.path(paths.DIVERGENCE),
     log:
-        paths.log(paths.DIVERGENCE),
+        plan.path(paths.log(paths.DIVERGENCE)),
     benchmark:
-        paths.benchmark(paths.DIVERGENCE)
+        plan.path(paths.benchmark(paths.DIVERGENCE))
     priority: turns.using
     conda:
         "../envs/tending.yaml"

@@ -3,11 +3,11 @@
 rule batches_revision:
     output:
         # As `corpus_revision`: what is pinned stays pinned.
-        pin=update(paths.BATCHES_REVISION),
+        pin=update(plan.path(paths.BATCHES_REVISION)),
     log:
-        paths.log(paths.BATCHES_REVISION),
+        plan.path(paths.log(paths.BATCHES_REVISION)),
     benchmark:
-        paths.benchmark(paths.BATCHES_REVISION)
+        plan.path(paths.benchmark(paths.BATCHES_REVISION))
     localrule: True
     conda:
         "../envs/tending.yaml"
@@ -26,11 +26,11 @@ rule gradient_batches:
     input:
         source=plan.gradients.source,
     output:
-        batches=paths.BATCHES,
+        batches=plan.path(paths.BATCHES),
     log:
-        paths.log(paths.BATCHES),
+        plan.path(paths.log(paths.BATCHES)),
     benchmark:
-        paths.benchmark(paths.BATCHES)
+        plan.path(paths.benchmark(paths.BATCHES))
     wildcard_constraints:
         order=plan.any_of(plan.gradients.orders()),
     conda:
@@ -50,14 +50,14 @@ rule gradient_batches:
 
 rule gradients:
     input:
-        checkpoint=paths.CHECKPOINT,
+        checkpoint=plan.path(paths.CHECKPOINT),
         batches=plan.gradients.batches,
     output:
-        gradients=paths.GRADIENTS,
+        gradients=plan.path(paths.GRADIENTS),
     log:
-        paths.log(paths.GRADIENTS),
+        plan.path(paths.log(paths.GRADIENTS)),
     benchmark:
-        paths.benchmark(paths.GRADIENTS)
+        plan.path(paths.benchmark(paths.GRADIENTS))
     priority: turns.using
     conda:
         "../envs/tending.yaml"

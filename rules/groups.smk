@@ -4,11 +4,11 @@ rule between:
         activations=plan.groups.activations,
     output:
         # An updated file keeps the scores of metrics that have not changed.
-        scores=update(paths.BETWEEN),
+        scores=update(plan.path(paths.BETWEEN)),
     log:
-        paths.log(paths.BETWEEN),
+        plan.path(paths.log(paths.BETWEEN)),
     benchmark:
-        paths.benchmark(paths.BETWEEN)
+        plan.path(paths.benchmark(paths.BETWEEN))
     wildcard_constraints:
         group=plan.any_of(plan.groups.names()),
     conda:

@@ -3,11 +3,11 @@
 # A job waits until there is room for its checkpoint. It takes no core from those it waits for.
 rule fetch:
     output:
-        record=paths.CHECKPOINT,
+        record=plan.path(paths.CHECKPOINT),
     log:
-        paths.log(paths.CHECKPOINT),
+        plan.path(paths.log(paths.CHECKPOINT)),
     benchmark:
-        paths.benchmark(paths.CHECKPOINT)
+        plan.path(paths.benchmark(paths.CHECKPOINT))
     wildcard_constraints:
         model=plan.any_of(plan.remote_models()),
     priority: turns.fetching
@@ -31,11 +31,11 @@ rule fetch:
 
 rule hub_tokenizer:
     output:
-        tokenizer=paths.HUB_TOKENIZER,
+        tokenizer=plan.path(paths.HUB_TOKENIZER),
     log:
-        paths.log(paths.HUB_TOKENIZER),
+        plan.path(paths.log(paths.HUB_TOKENIZER)),
     benchmark:
-        paths.benchmark(paths.HUB_TOKENIZER)
+        plan.path(paths.benchmark(paths.HUB_TOKENIZER))
     wildcard_constraints:
         model=plan.any_of(plan.remote_models()),
     conda:

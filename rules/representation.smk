@@ -1,13 +1,13 @@
 rule representation:
     input:
-        activations=paths.ACTIVATIONS,
+        activations=plan.path(paths.ACTIVATIONS),
     output:
         # An updated file keeps the numbers of metrics that have not changed.
-        measured=update(paths.REPRESENTATION),
+        measured=update(plan.path(paths.REPRESENTATION)),
     log:
-        paths.log(paths.REPRESENTATION),
+        plan.path(paths.log(paths.REPRESENTATION)),
     benchmark:
-        paths.benchmark(paths.REPRESENTATION)
+        plan.path(paths.benchmark(paths.REPRESENTATION))
     conda:
         "../envs/tending.yaml"
     resources:

@@ -3,11 +3,11 @@ rule sample_size:
         activations=plan.compared_activations,
         reference=plan.reference_activations,
     output:
-        rows=paths.SAMPLE_SIZE,
+        rows=plan.path(paths.SAMPLE_SIZE),
     log:
-        paths.log(paths.SAMPLE_SIZE),
+        plan.path(paths.log(paths.SAMPLE_SIZE)),
     benchmark:
-        paths.benchmark(paths.SAMPLE_SIZE)
+        plan.path(paths.benchmark(paths.SAMPLE_SIZE))
     conda:
         "../envs/tending.yaml"
     resources:

@@ -1,14 +1,14 @@
 rule spectra:
     input:
-        checkpoint=paths.CHECKPOINT,
+        checkpoint=plan.path(paths.CHECKPOINT),
         tokenizer=plan.vocabulary_file,
     output:
         # An updated file keeps the components that have not changed.
-        spectra=update(paths.SPECTRA),
+        spectra=update(plan.path(paths.SPECTRA)),
     log:
-        paths.log(paths.SPECTRA),
+        plan.path(paths.log(paths.SPECTRA)),
     benchmark:
-        paths.benchmark(paths.SPECTRA)
+        plan.path(paths.benchmark(paths.SPECTRA))
     priority: turns.using
     conda:
         "../envs/tending.yaml"

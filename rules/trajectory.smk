@@ -3,11 +3,11 @@ rule trajectory:
     input:
         activations=plan.trajectory_activations,
     output:
-        trajectory=paths.TRAJECTORY,
+        trajectory=plan.path(paths.TRAJECTORY),
     log:
-        paths.log(paths.TRAJECTORY),
+        plan.path(paths.log(paths.TRAJECTORY)),
     benchmark:
-        paths.benchmark(paths.TRAJECTORY)
+        plan.path(paths.benchmark(paths.TRAJECTORY))
     conda:
         "../envs/tending.yaml"
     resources:

@@ -13,7 +13,7 @@ from test_config import ROOT, SCHEMA, config, problems
 
 from tending import config as study
 from tending import divergence, paths
-from tending.divergence_config import TABLE, probed
+from tending.divergence_config import TABLE, count, probed
 from tending.plan import Plan
 
 Config = dict[str, Any]
@@ -56,6 +56,7 @@ def local(folder: Path, **keys: Any) -> Config:
 )
 def test_positions(positions: Any, length: int, expected: list[int]) -> None:
     assert probed(positions, length) == expected
+    assert count(positions, length) == len(expected)
 
 
 @pytest.mark.parametrize("count", range(1, 40))

@@ -13,7 +13,8 @@ WITHOUT_TABLES = {"batches_revision", "between", "checkpoint", "convergence", "c
 WITHOUT_TABLES |= {"corpus_revision", "embedded_corpus", "fetch", "gradient_batches", "report"}
 WITHOUT_TABLES |= {"hub_tokenizer", "representation", "revisions", "spectra", "trajectory"}
 FIGURES = {"figure"}
-TABLES = {path.stem for path in SCRIPTS.glob("*.py")} - EXTRACTION - WITHOUT_TABLES - FIGURES
+OTHERS = {*EXTRACTION, *WITHOUT_TABLES, *FIGURES, "plan"}  # the last dry-runs Snakemake itself
+TABLES = {path.stem for path in SCRIPTS.glob("*.py")} - OTHERS
 
 # What is used by a few jobs only is imported by these, inside functions.
 LARGE = {"torch", "transformers", "pandas", "matplotlib", "sklearn", "sympy", "scipy.stats"}

@@ -11,12 +11,14 @@ from tending.turns import Turns
 class Study:
     """Two models of two steps each."""
 
+    study = "s"
+
     def per_checkpoint(self, pattern: str) -> list[str]:
         return [pattern.format(model=model, step=step) for model in "ab" for step in (0, 10)]
 
 
 def of(model: str, step: int) -> SimpleNamespace:
-    return SimpleNamespace(study="s", model=model, step=str(step))
+    return SimpleNamespace(model=model, step=str(step))
 
 
 def test_checkpoints_take_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

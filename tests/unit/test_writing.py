@@ -1,6 +1,5 @@
 """Files written batch by batch and read block by block."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -183,6 +182,7 @@ def test_a_file_of_batches_is_open_to_the_process_that_reads_it_only(tmp_path: P
     with store.writing(path, {}, 2) as writer:
         writer.append("mlp_out", np.ones((1, 1, 3), np.float32))
         assert not path.exists()
-        assert [p.name for p in tmp_path.iterdir()] == [f".a.{os.getpid()}.partial.h5"]
+        (partial,) = tmp_path.iterdir()
+        assert partial.name.startswith(".a.") and partial.name.endswith(".partial.h5")
         writer.append("mlp_out", np.ones((1, 1, 3), np.float32))
     assert path.exists()

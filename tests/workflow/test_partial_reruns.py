@@ -117,10 +117,10 @@ def test_changed_arithmetic_recomputes_that_metric_everywhere(copied: Copied) ->
     workplace = copied(with_library=True)
     before = store.read_scores(workplace.results / "convergence/a/step2.h5")
     cka = workplace.repository / SIMILARITY / "cka.py"
-    quarter = "dataclasses.replace(found, score=0.25 * found.score)"
     edit(cka, "import math", "import dataclasses\nimport math")
-    edit(cka, "return biased(", "found = biased(")
-    edit(cka, "\n\n\nMETRIC", f"\n    return {quarter}\n\n\nMETRIC")
+    quarter = "dataclasses.replace(biased(found), score=0.25 * biased(found).score)"
+    edit(cka, "\n\n\nMETRIC", f"\n\n\ndef quarter(found):\n    return {quarter}\n\n\nMETRIC")
+    edit(cka, "of_prepared=biased", "of_prepared=quarter")
     jobs = workplace.finish().jobs
     assert jobs["convergence"] == 6
     assert not {"activations", "spectra", "train", "effective_rank_table"} & set(jobs)

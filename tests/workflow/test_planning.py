@@ -11,29 +11,27 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench import planning
 from tending import found, hub_run, paths, pins, selection, steps
 from tending.checkpoints import hub
 
 REPOSITORY = Path(__file__).parents[2]
-sys.path.append(str(REPOSITORY / "bench"))
 AGGREGATES = r"\w+_table|figure_\w+|summary|report|study_config"
-
-import planning  # noqa: E402
 
 
 def test_a_dry_run_needs_no_hub_and_an_added_step_plans_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    full = planning.subset(REPOSITORY / "studies/pythia-all.yaml", 2, 12)
-    less = {**full, "steps": full["steps"][:6] + full["steps"][7:]}
+    full = planning.subset(REPOSITORY / "studies/pythia-all.yaml", 2, 6)
+    less = {**full, "steps": full["steps"][:3] + full["steps"][4:]}
     study = planning.written(full, "full.yaml")
     said, _ = planning.snakemake(study, "--dry-run", "--quiet", "rules")
-    assert "24 revisions are not pinned yet; a real run asks the hub" in said
+    assert "12 revisions are not pinned yet; a real run asks the hub" in said
     jobs = planning.planned(said)
     for rule in ("spectra", "activations", "gradients", "divergence", "convergence"):
-        assert jobs[rule] == 24
-    assert jobs["fetch"] + jobs["fetch_reference"] == 24 and jobs["gradient_batches"] == 12
+        assert jobs[rule] == 12
+    assert jobs["fetch"] + jobs["fetch_reference"] == 12 and jobs["gradient_batches"] == 6
     assert not Path("results/pythia-all/revisions.json").exists()
 
     planning.pin(full)

@@ -72,7 +72,7 @@ if __name__ == "__main__":
                 tuple(snakemake.config["components"]),
             ),
             snakemake.config["similarity"],
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.activations),
         )

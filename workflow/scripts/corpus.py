@@ -46,6 +46,6 @@ if __name__ == "__main__":
                 snakemake.params.seed,
                 corpus.told(snakemake.params.source_keys),
             ),
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             Path(snakemake.output.tokens),
         )

@@ -69,7 +69,7 @@ if __name__ == "__main__":
             snakemake.params.batch_size,
             snakemake.params.device,
             snakemake.params.dtype,
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.divergence),
         )

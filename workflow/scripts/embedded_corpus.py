@@ -34,7 +34,7 @@ if __name__ == "__main__":
     with running(snakemake.log[0], snakemake.threads):
         main(
             list(snakemake.params.packages),
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             Path(snakemake.output.corpus),
             Path(snakemake.output.tokenizer),
         )

@@ -36,7 +36,7 @@ if __name__ == "__main__":
         main(
             models[snakemake.wildcards.model],
             int(snakemake.wildcards.step),
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.config["keep_checkpoints"],
             snakemake.rule == "fetch_reference",
             Path(snakemake.output.record),

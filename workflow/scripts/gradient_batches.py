@@ -30,6 +30,6 @@ if __name__ == "__main__":
             json.loads(snakemake.params.asked),
             snakemake.params.context,
             snakemake.wildcards.order,
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             Path(snakemake.output.batches),
         )

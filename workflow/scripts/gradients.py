@@ -65,7 +65,7 @@ if __name__ == "__main__":
                 snakemake.config["gradients"]["micro_batch"],  # not of the numbers
                 snakemake.config["gradients"]["checkpointing"],
             ),
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.gradients),
         )

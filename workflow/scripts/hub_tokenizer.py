@@ -24,7 +24,7 @@ if __name__ == "__main__":
         models = {model["name"]: model for model in snakemake.config["models"]}
         main(
             models[snakemake.wildcards.model],
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.params.digest,
             Path(snakemake.output.tokenizer),
         )

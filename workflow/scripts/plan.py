@@ -10,7 +10,7 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.enums import Quietness, RerunTrigger
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
-from tending import forecast
+from tending import forecast, shelf
 from tending.job import running, tell
 
 # as in profiles/default
@@ -18,7 +18,7 @@ TRIGGERS = frozenset({RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPU
 
 
 def main(config: Mapping[str, Any], snakefile: Path, gpus: int) -> None:
-    live = int(config.get("live_checkpoints") or forecast.LIVE_PER_GPU * max(1, gpus))
+    live = shelf.places(config.get("live_checkpoints"), gpus)
     tell("\n".join(forecast.lines(config, to_make(config, snakefile), live)))
 
 

@@ -71,7 +71,7 @@ if __name__ == "__main__":
                 list(snakemake.input.get("tokenizer", [])),
                 list(component_codes),
             ),
-            snakemake.wildcards.study,
+            snakemake.config["study"],
             snakemake.config["keep_checkpoints"],
             Path(snakemake.output.spectra),
         )

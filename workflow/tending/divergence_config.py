@@ -7,6 +7,7 @@ from typing import Any
 from tending import found, pairs, paths
 from tending.checkpoints import source
 from tending.selection import Config, Model, steps
+from tending.signatures import all_noted
 
 KEY = "divergence"
 TABLE = "divergence"
@@ -15,6 +16,7 @@ USUAL = 128  # sequences, where the study has as many
 Positions = str | int | Sequence[int]  # "all", how many, or which (negative from the end)
 
 
+@all_noted
 class Divergence:
     """The divergences of a study: nothing unless its config asks for them."""
 
@@ -85,6 +87,13 @@ def sequences(config: Config) -> int:
 def _rows(config: Config) -> int:
     """Sequences that the study's token file has."""
     return int(max(config["corpus"]["sequences"], config["held_out_loss"]["sequences"]))
+
+
+def count(positions: Positions, length: int) -> int:
+    """How many positions of a sequence of `length` tokens are predicted from."""
+    if isinstance(positions, str):
+        return length
+    return min(positions, length) if isinstance(positions, int) else len(positions)
 
 
 def probed(positions: Positions, length: int) -> list[int]:

@@ -17,7 +17,6 @@ from tending.checkpoints import hub
 from tending.divergence_config import sequences as divergence_sequences
 from tending.pins import Revision
 
-LIVE_PER_GPU = 2  # checkpoints, where the config does not say it
 GB = 1e9
 FROM_WEIGHTS = {"checkpoints", "spectra", "activations", "gradients", "reference", "divergence"}
 STAGES = (  # folders of results, in the order of the work

@@ -9,6 +9,7 @@ from tending import paths, provenance
 from tending.batch_window import window
 from tending.components import DEFAULT
 from tending.selection import Config
+from tending.signatures import all_noted
 
 TRAINED, DATASET = "trained", "dataset"  # where batches come from
 TABLE = "gradients"
@@ -17,6 +18,7 @@ SIX_PANELS = "six_panels"  # the figure that needs a component with all three co
 COSINES = "gradient_cosine"  # the figure that needs two batches of a checkpoint
 
 
+@all_noted
 class GradientStage:
     """The gradients of a study; without `gradients` in the config there are none."""
 

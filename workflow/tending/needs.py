@@ -11,8 +11,9 @@ from functools import cached_property
 from math import ceil, prod
 from typing import Any
 
-from tending import families, positions, selection
+from tending import divergence_config, families, positions, selection
 from tending.checkpoints import source
+from tending.signatures import noted
 
 MB = 2**20
 # MB that a job holds before it works, half as much again as was seen: about 400 of them are the two
@@ -68,7 +69,7 @@ class Needs:
             need = estimate(wildcards)
             return attempt * ceil(IMPORTS[need.imports] + SLACK * need.memory / MB)
 
-        return mem_mb
+        return noted(mem_mb)
 
     def runtime(self, kind: str) -> Asked:
         """For `runtime`: minutes that a job of this kind asks for, in proportion to the attempt."""
@@ -77,7 +78,7 @@ class Needs:
         def runtime(wildcards: Wildcards, attempt: int) -> int:
             return attempt * ceil(START + estimate(wildcards).seconds / 60)
 
-        return runtime
+        return noted(runtime)
 
     # The sources of everything
 
@@ -125,9 +126,10 @@ class Needs:
 
     def divergence(self, wildcards: Wildcards) -> Need:
         """The model runs over some sequences; logits of both steps are compared."""
-        size, asked = self._size(wildcards.model), self._config["divergence"]
-        passes = self._passes(size, asked["sequences"] * self._length, 2)
-        logits = 8 * asked["sequences"] * asked["positions"] * size.vocabulary
+        size, sequences = self._size(wildcards.model), divergence_config.sequences(self._config)
+        passes = self._passes(size, sequences * self._length, 2)
+        predicted = divergence_config.count(self._config["divergence"]["positions"], self._length)
+        logits = 8 * sequences * predicted * size.vocabulary
         return Need(passes.memory + logits, passes.seconds + 2 * logits / READING, "torch")
 
     def spectra(self, wildcards: Wildcards) -> Need:

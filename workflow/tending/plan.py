@@ -11,9 +11,11 @@ from typing import Any
 from tending import components, extent, found, pairs, paths, provenance, published, selection
 from tending import corpus as corpora
 from tending.checkpoints import hub, source
+from tending.signatures import all_noted
 from tending.study_files import StudyFiles, Wildcards
 
 
+@all_noted
 class Plan(StudyFiles):
     """What every job of a study reads and is told."""
 

@@ -83,7 +83,12 @@ def announce(asked: int | None, gpus: int | None) -> None:
 
     Through the environment: as a parameter of jobs it would have them made again.
     """
-    os.environ[LIMIT_VARIABLE] = str(asked or PER_GPU * (gpus or 1))
+    os.environ[LIMIT_VARIABLE] = str(places(asked, gpus))
+
+
+def places(asked: int | None, gpus: int | None) -> int:
+    """How many checkpoints there may be: as the config asks, else PER_GPU for every GPU."""
+    return asked or PER_GPU * (gpus or 1)
 
 
 def limit() -> int:

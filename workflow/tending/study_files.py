@@ -22,7 +22,7 @@ from tending.needs import Needs
 from tending.positions import recorded
 from tending.seed_groups import SeedGroups, learning_rates
 
-Wildcards = Any  # Snakemake's, with .study, .model and .step
+Wildcards = Any  # Snakemake's, with .model and .step
 TABLES = (
     *("effective_rank", "convergence", "stabilisation", "association"),
     *("loss", "late_phase", "training"),
