@@ -107,8 +107,23 @@ def test_time_is_that_of_jobs_that_ran() -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"s\th:m:s\n{seconds}\t-\n")
     assert forecast.seconds("s", "activations", "m") == 3600
-    assert "Time: 2.00 h for 2 jobs; 6 were not measured yet." in said()
+    assert "Time: 2.0 h for 2 jobs; 6 not measured yet." in said()
 
 
 def test_a_finished_study() -> None:
     assert said([]) == "The study s: everything is there, a run would do nothing."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "0 s"),
+        (99, "99 s"),
+        (120, "2 min"),
+        (5999, "100 min"),
+        (7200, "2.0 h"),
+        (4e7, "11,111.1 h"),
+    ],
+)
+def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
+    assert forecast.duration(seconds) == said

@@ -174,26 +174,33 @@ def _stages(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
         own = {model: count for (of, model), count in counts.items() if of == stage}
         times = {model: seconds(config["study"], stage, model) for model in own}
         known = {model: time for model, time in times.items() if time is not None}
-        hours = sum(time * own[model] for model, time in known.items()) / 3600
+        whole = sum(time * own[model] for model, time in known.items())
         lacking = sum(count for model, count in own.items() if model not in known)
-        total, unmeasured = total + hours, unmeasured + lacking
-        rows.append((stage, f"{sum(own.values()):,}", _hours(hours, lacking, sum(own.values()))))
+        total, unmeasured = total + whole, unmeasured + lacking
+        rows.append((stage, f"{sum(own.values()):,}", _time(whole, lacking, sum(own.values()))))
     yield ""
-    yield from aligned([("stage", "jobs", "hours, one job at a time"), *rows])
+    yield from aligned([("stage", "jobs", "time, one job at a time"), *rows])
     yield ""
     if unmeasured == len(jobs):
         yield "No time can be told yet: no job of this study has run."
     elif unmeasured:
         measured = len(jobs) - unmeasured
-        yield f"Time: {total:.2f} h for {measured:,} jobs; {unmeasured:,} were not measured yet."
+        yield f"Time: {duration(total)} for {measured:,} jobs; {unmeasured:,} not measured yet."
     else:
-        yield f"Time: {total:.2f} h, one job at a time, as such jobs took before."
+        yield f"Time: {duration(total)}, one job at a time, as such jobs took before."
 
 
-def _hours(hours: float, lacking: int, count: int) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a person says it: `40 s`, `12 min`, `5.3 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
+
+
+def _time(seconds: float, lacking: int, count: int) -> str:
     if lacking == count:
         return "not measured yet"
-    return f"{hours:.2f}" + (f" and {lacking:,} jobs not measured yet" if lacking else "")
+    return duration(seconds) + (f" and {lacking:,} jobs not measured yet" if lacking else "")
 
 
 def _order(stage: str) -> int:
