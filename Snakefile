@@ -26,7 +26,7 @@ from tending.turns import Turns
 
 min_version("9.20")
 check_interpreter(sys.executable)
-signatures.note_resources()
+signatures.note_resources(workflow.global_resources.get("_cores"))
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:

@@ -39,6 +39,7 @@ def test_resources_are_evaluated_as_before() -> None:
     given = {"attempt": 2, "rulename": "r", "input": [], "async_run": None}
     resource = Resource("mem_mb", lambda wildcards, attempt: 100 * attempt)
     before = get_input_function_aux_params(resource.evaluate, given)
-    signatures.note_resources()
+    signatures.note_resources(resource)
+    assert hasattr(resource.evaluate, signatures.ATTRIBUTE)
     assert get_input_function_aux_params(resource.evaluate, given) == before == given
     assert resource.evaluate(None, **given).value == 200

@@ -31,9 +31,8 @@ def all_noted(cls: C) -> C:
     return cls
 
 
-def note_resources() -> None:
-    """The method by which Snakemake evaluates every resource of every job."""
-    with suppress(ImportError, AttributeError):
-        from snakemake.resources import Resource
-
-        noted(Resource.evaluate)
+def note_resources(resource: object) -> None:
+    """The method by which Snakemake evaluates every resource of every job; resource: any of them."""
+    evaluate = getattr(type(resource), "evaluate", None)
+    if evaluate is not None:
+        noted(evaluate)
