@@ -32,7 +32,7 @@ def all_noted(cls: C) -> C:
 
 
 def note_resources(resource: object) -> None:
-    """The method by which Snakemake evaluates every resource of every job; resource: any of them."""
+    """The method by which Snakemake evaluates each resource of each job; resource: any of them."""
     evaluate = getattr(type(resource), "evaluate", None)
     if evaluate is not None:
         noted(evaluate)
