@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from bench.measure import Clock, Yardstick
+from tending import onednn
 
 SIZE = 1536  # of the square matrices: large enough to be limited by arithmetic alone
 COPIED = 2**27  # bytes, beyond every cache
@@ -29,11 +30,13 @@ class Machine:
         self._copy = Yardstick(lambda: np.copyto(target, source), 2 * COPIED)
 
     def yardsticks(self, precision: str) -> tuple[Yardstick, Yardstick]:
-        """Of matrix products, by the library that is faster here, and of bandwidth."""
+        """Of matrix products, by the library that is fastest here, and of bandwidth."""
         if precision not in self._products:
             ways = [_torch_product(precision)]
             if precision in ("float32", "float64"):
                 ways.append(_numpy_product(precision))
+            if precision == "float32" and onednn.quicker():
+                ways.append(_onednn_product())
             self._products[precision] = Yardstick(min(ways, key=self._best), 2.0 * SIZE**3)
         return self._products[precision], self._copy
 
@@ -56,6 +59,17 @@ def _numpy_product(precision: str) -> Callable[[], object]:
     a = np.random.default_rng(0).standard_normal((SIZE, SIZE)).astype(precision)
     out = np.empty_like(a)
     return lambda: np.matmul(a, a, out=out)
+
+
+def _onednn_product() -> Callable[[], Any]:
+    a = torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    layer = torch.nn.Linear(SIZE, SIZE, bias=False)
+
+    def run() -> Any:
+        with torch.inference_mode(), onednn.linear_layers(layer):
+            return layer(a)
+
+    return run
 
 
 def _torch_product(precision: str) -> Callable[[], Any]:

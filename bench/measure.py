@@ -7,6 +7,7 @@ when its turn comes and are gone with it; and, for what takes long, `large_rows(
 import ctypes
 import gc
 import importlib.util
+import math
 import statistics
 import sys
 import time
@@ -38,6 +39,8 @@ class Row:
     precision: str = "float64"
     target: float | None = None
     note: str = ""
+    bare: Callable[[], object] | None = None
+    times: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,16 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a row took; rates of the yardsticks in the same rounds, amount per second."""
+    """What a row took; rates of the yardsticks in the same rounds, amount per second.
+
+    bare: seconds, NaN where the row has none.
+    """
 
     ours: Side
     other: Side | None
     rates: tuple[float, ...]
     repetitions: int
+    bare: float = math.nan
 
 
 Clock = Callable[[], float]
@@ -98,17 +105,19 @@ def measured(
     """
     sides = [row.ours] if row.other is None else [row.ours, row.other]
     peaks = [peak_memory(side) for side in sides]
-    runs = [*sides, *(stick.run for stick in yardsticks)]
-    for stick in yardsticks:
-        stick.run()
+    sticks = [stick.run for stick in yardsticks] + ([row.bare] if row.bare else [])
+    for stick in sticks:
+        stick()
+    runs = [*sides, *sticks]
     rounds: list[list[float]] = []
     begin = time.perf_counter()
     while not rounds or (len(rounds) < repetitions and time.perf_counter() - begin < budget):
         rounds.append([_seconds(run, now) for run in runs])
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     found = [Side(s, p) for s, p in zip(medians, peaks, strict=False)]
-    rates = [y.amount / s for y, s in zip(yardsticks, medians[len(sides) :], strict=True)]
-    return Measured(found[0], found[1] if row.other else None, tuple(rates), len(rounds))
+    rates = tuple(y.amount / s for y, s in zip(yardsticks, medians[len(sides) :], strict=False))
+    other = Side(found[1].seconds * row.times, found[1].peak) if row.other else None
+    return Measured(found[0], other, rates, len(rounds), medians[-1] if row.bare else math.nan)
 
 
 def _seconds(run: Callable[[], object], now: Clock) -> float:

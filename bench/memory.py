@@ -1,18 +1,21 @@
-"""Peak memory of the stages that hold a model, over what they must hold.
+"""Peak memory of the stages over what they must hold.
 
-Usage: python -m bench.memory [--shapes 160m 410m] [--stages activations divergence gradients]
+Usage: python -m bench.memory [--shapes 160m 410m] [--stages activations spectra convergence ...]
 
-Each stage works in a fresh process, as its script does, on a checkpoint of random weights in
-float16, as Pythia's are, computed in float32. Peak: resident memory above what stood after the
-imports. Must hold: the weights in float32, and what is kept of them or of the activations.
+Each stage works in a fresh process, as its script does: on a checkpoint of random weights in
+float16, as Pythia's are, computed in float32, or on files of activations of such a model, of
+STEPS checkpoints and ROWS rows. Peak: resident memory above what stood after the imports. Must
+hold: the weights in float32 and what is kept of them, or the activations that are read.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,14 @@ import numpy as np
 
 from bench import shapes
 from bench.measure import peak_memory
+from tending import found, inspection, representations, store, trajectory
+from tending.comparison import compare
+from tending.families import family
+from tending.representation_config import package
+from tending.spectra import weight_spectra
 
 SEQUENCES, LENGTH = 8, 512
+STEPS, ROWS = 4, 512  # of the files of activations
 MIB = 2**20
 
 
@@ -30,48 +39,64 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=["160m", "410m"], choices=shapes.PYTHIA)
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     parser.add_argument("--stage", help=argparse.SUPPRESS)
-    parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.stage:
-        print(json.dumps(stage(asked.stage, asked.checkpoint)))
+        print(json.dumps(stage(asked.stage, asked.folder)))
         return
-    print(f"{'stage':12}  {'shape':5}  peak MiB  must hold MiB  ratio")
+    print(f"{'stage':14}  {'shape':5}  peak MiB  must hold MiB  ratio")
     for shape in asked.shapes:
         with tempfile.TemporaryDirectory() as folder:
-            save(shape, Path(folder))
+            save(shapes.config(shape), Path(folder))
             for name in asked.stages:
                 peak, held = in_a_fresh_process(name, Path(folder))
                 print(
-                    f"{name:12}  {shape:5}  {peak:8.0f}  {held:13.0f}  {peak / held:5.2f}",
+                    f"{name:14}  {shape:5}  {peak:8.0f}  {held:13.0f}  {peak / held:5.2f}",
                     flush=True,
                 )
 
 
-def save(shape: str, folder: Path) -> None:
-    """A checkpoint of random weights, in float16."""
+def save(settings: Any, folder: Path) -> None:
+    """A checkpoint of random weights, in float16, and activations of STEPS checkpoints."""
     import torch
 
-    shapes.model(shapes.config(shape), dtype=torch.float16).save_pretrained(folder)
+    shapes.model(settings, dtype=torch.float16).save_pretrained(folder)
+    layers, d = settings.num_hidden_layers, settings.hidden_size
+    heads = settings.num_attention_heads
+    wide = {"attention_ov": (layers, ROWS, d), "mlp_out": (layers, ROWS, d)}
+    wide["attention_ov_heads"] = (layers, heads, ROWS, d // heads)
+    common = dict.fromkeys(("study", "model", "family", "corpus_sha256", "position"), "bench")
+    rng = np.random.default_rng(0)
+    for step in range(STEPS):
+        attributes = {
+            **common,
+            **{"step": step, "parameters": 1, "weights_sha256": str(step), "dtype": "float32"},
+            **{"sequences": ROWS, "tokens_shape": (ROWS, LENGTH)},
+        }
+        with store.writing(folder / f"step{step}.h5", attributes, ROWS) as sink:
+            for name, shape in wide.items():
+                sink.append(name, rng.standard_normal(shape, dtype=np.float32))
 
 
-def in_a_fresh_process(name: str, checkpoint: Path) -> tuple[float, float]:
+def in_a_fresh_process(name: str, folder: Path) -> tuple[float, float]:
     """Peak and must-hold of a stage, MiB."""
-    command = [sys.executable, "-m", "bench.memory", "--stage", name, "--checkpoint", checkpoint]
+    command = [sys.executable, "-m", "bench.memory", "--stage", name, "--folder", folder]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     peak, held = json.loads(done.stdout.splitlines()[-1])
     return peak, held
 
 
-def stage(name: str, checkpoint: Path) -> tuple[float, float]:
+def stage(name: str, folder: Path) -> tuple[float, float]:
     """Measure one stage in this process."""
-    import torch
+    if name in OF_MODELS:  # the imports, the class and the kernels aside
+        import torch
 
-    from tending import activations, divergence, gradients, models  # noqa: F401 - imports aside
+        from tending import divergence, gradients, models  # noqa: F401
 
-    with torch.inference_mode():  # the class and the kernels too
-        shapes.model(shapes.config("70m", 1, vocab_size=8))(torch.zeros(1, 2, dtype=torch.long))
+        with torch.inference_mode():
+            shapes.model(shapes.config("70m", 1, vocab_size=8))(torch.zeros(1, 2, dtype=torch.long))
     held: list[float] = []
-    peak = peak_memory(lambda: held.append(STAGES[name](checkpoint)))
+    peak = peak_memory(lambda: held.append(STAGES[name](folder)))
     return peak, held[0] / MIB
 
 
@@ -87,13 +112,17 @@ def _loaded(checkpoint: Path) -> tuple[Any, Any, float]:
     return model, tokens, sum(p.nbytes for p in model.parameters())
 
 
-def _activations(checkpoint: Path) -> float:
+def _activations(checkpoint: Path, scored: int = 0) -> float:
     from tending import activations
 
     model, tokens, weights = _loaded(checkpoint)
-    settings = activations.Extraction(sequences=SEQUENCES)
-    found = activations.capture(model, tokens[:, :-1], settings, lambda _: None, print)
-    return weights + sum(array.nbytes for array in found.arrays.values())
+    settings = activations.Extraction(sequences=SEQUENCES, loss_sequences=scored)
+    captured = activations.capture(model, tokens[:, :-1], settings, lambda _: None, print)
+    return weights + sum(array.nbytes for array in captured.arrays.values())
+
+
+def _held_out_loss(checkpoint: Path) -> float:
+    return _activations(checkpoint, SEQUENCES)
 
 
 def _divergence(checkpoint: Path) -> float:
@@ -120,10 +149,63 @@ def _gradients(checkpoint: Path) -> float:
     return weights + 2 * layers * 4 * (4 * d * d + 4 * d * d)  # query_key_value, dense, MLP output
 
 
-STAGES: dict[str, Callable[[Path], float]] = {
+def _spectra(checkpoint: Path) -> float:
+    """All that is computed from could be held, in float32; a matrix at a time is."""
+    described = inspection.inspect(checkpoint, "model", 0, "revision")
+    weight_spectra(family(described.family), described.weights(), described.config)
+    return 4.0 * described.parameters
+
+
+def _convergence(folder: Path) -> float:
+    with store.Reader(folder / "step0.h5") as here, store.Reader(folder / "step1.h5") as there:
+        compare(here, there, list(here.shapes), _similarities(), print)
+        return 2 * _size(here)
+
+
+def _representation(folder: Path) -> float:
+    names = ("effective_rank", "anisotropy", "intrinsic_dimension")
+    metrics = {n: found.load(package(n), n, "metric").METRIC for n in names}
+    with store.Reader(folder / "step0.h5") as source:
+        representations.measure(source, list(source.shapes), metrics, 1, print)
+        return _size(source)
+
+
+def _trajectory(folder: Path) -> float:
+    metrics = {
+        name: (
+            str(found.constant(f"{found.TRAJECTORY}.{name}", "OVER")),
+            found.load(found.TRAJECTORY, name, "trajectory metric").METRIC,
+        )
+        for name in ("drift", "checkpoint_map", "layer_map")
+    }
+    with ExitStack() as opened:
+        files = (store.Reader(folder / f"step{step}.h5") for step in range(STEPS))
+        sources = dict(enumerate(map(opened.enter_context, files)))
+        trajectory.measure(sources, ["attention_ov", "mlp_out"], metrics, 8, print)
+        return STEPS * 2 / 3 * _size(sources[0])  # heads are not read
+
+
+def _similarities() -> dict[str, Any]:
+    names = ("cka", "cka_debiased")
+    return {n: found.load(found.SIMILARITY, n, "similarity metric").METRIC for n in names}
+
+
+def _size(source: store.Reader) -> float:
+    return sum(4.0 * math.prod(shape) for shape in source.shapes.values())
+
+
+OF_MODELS: dict[str, Callable[[Path], float]] = {
     "activations": _activations,
+    "held-out loss": _held_out_loss,
     "divergence": _divergence,
     "gradients": _gradients,
+}
+STAGES: dict[str, Callable[[Path], float]] = {
+    **OF_MODELS,
+    "spectra": _spectra,
+    "convergence": _convergence,
+    "representation": _representation,
+    "trajectory": _trajectory,
 }
 
 if __name__ == "__main__":

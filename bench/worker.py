@@ -63,6 +63,8 @@ def record(row: Row, found: Measured, threads: int) -> dict[str, object]:
         "target": row.target,
         "floor_s": least,
         "times_floor": ours.seconds / least if least else None,
+        "bare_s": found.bare,
+        "times_bare": ours.seconds / found.bare,
         "rate_share": row.flops / found.rates[0] / ours.seconds,
         "ours_mib": ours.peak,
         "other_mib": other.peak if other else None,

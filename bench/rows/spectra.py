@@ -1,15 +1,21 @@
 """Singular values of a checkpoint: every head's OV product, the whole OV, the MLP's projection."""
 
+import timeit
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
 from bench.measure import Row, installed
+from tending.eigenvalues import eigenvalues
 from tending.families import family
-from tending.spectra import ModelWeights, component_spectra
+from tending.spectra import ModelWeights, component_spectra, whole_maps
 
 Array = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
 Svd = Callable[[Array], object]
 
 SIZES = {  # d_model, heads, layers that are measured, layers of the model
@@ -19,7 +25,7 @@ SIZES = {  # d_model, heads, layers that are measured, layers of the model
     "2.8b": (2560, 32, 1, 32),
 }
 TARGETS = {"70m": 4.0, "160m": 5.5, "410m": 8.0, "2.8b": 15.0}
-SMALL = ("70m", "160m", "410m")
+WHOLE = ("70m", "160m", "410m")  # of which the dense way is timed whole
 NUMPY = "dense SVD of every d x d product, NumPy, float64"
 COMPONENTS = ("attention_ov", "mlp_out")
 WORK = "spectra: all heads' OV, whole OV, MLP"
@@ -27,16 +33,12 @@ WORK = "spectra: all heads' OV, whole OV, MLP"
 
 def rows(threads: int) -> Iterator[Row]:
     """Against a dense SVD of each product, by NumPy and by torch in single precision."""
-    for size in SMALL:
+    for size in WHOLE:
         yield _row(size, NUMPY, _numpy)
+    yield _of_a_large_layer()
     if installed("torch"):
-        for size in SMALL:
+        for size in WHOLE:
             yield _row(size, "dense SVD of every d x d product, torch, float32", _torch)
-
-
-def large_rows(threads: int) -> Iterator[Row]:
-    """One layer of 2.8b, of which the dense way takes minutes."""
-    yield _row("2.8b", NUMPY, _numpy)
 
 
 def _row(size: str, alternative: str, svd: Svd) -> Row:
@@ -52,7 +54,65 @@ def _row(size: str, alternative: str, svd: Svd) -> Row:
         bytes=4.0 * layers * 6 * d * d,
         target=TARGETS[size],
         note="" if layers == every else "all layers are alike: the ratio is that of the model",
+        bare=bare(source, layers),
     )
+
+
+def _of_a_large_layer() -> Row:
+    """A layer of 2.8b, of whose 34 matrices the dense way takes one: it needs minutes for all."""
+    row = _row("2.8b", NUMPY, _numpy)
+    _, heads, _, _ = SIZES["2.8b"]
+    source = checkpoint(SIZES["2.8b"][0], heads, 1)
+    attention = source.kind.attention(source.tensors, source.config, 0)
+    product = attention.output[0] @ attention.value[0]
+    return replace(
+        row,
+        other=lambda: _numpy(product),
+        times=heads + 2.0,
+        note=f"the dense way was timed for one of {heads + 2} matrices",
+    )
+
+
+def bare(source: ModelWeights, layers: int) -> Callable[[], list[object]]:
+    """The products and eigenvalue problems of ours, of matrices that are ready in float64.
+
+    Of heads: both Gram matrices and the singular values of k x k matrices; of the whole OV: the
+    product, its Gram matrix, eigenvalues; of the MLP: Gram matrix, eigenvalues. Eigenvalues come
+    from the LAPACK driver that is quickest for the first matrix.
+    """
+    ready = []
+    for layer in range(layers):
+        attention = source.kind.attention(source.tensors, source.config, layer)
+        output, value = (np.float64(side) for side in (attention.output, attention.value))
+        mlp = np.float64(source.kind.mlp_out(source.tensors, layer))
+        ready.append((output, value.swapaxes(1, 2).copy(), *whole_maps(attention), mlp))
+    grams = [mlp @ mlp.T for *_, mlp in ready]
+    solve = quickest_eigenvalues(grams[0])
+
+    def run() -> list[object]:
+        found: list[object] = []
+        for (output, value, w_output, w_value, mlp), gram in zip(ready, grams, strict=True):
+            found += [side.swapaxes(1, 2) @ side for side in (output, value)]
+            found.append(np.linalg.svd(found[-1], compute_uv=False))
+            whole = w_output @ w_value
+            found += [whole @ whole.T, solve(gram), mlp @ mlp.T, solve(gram)]
+        return found
+
+    return run
+
+
+def quickest_eigenvalues(matrix: Matrix) -> Callable[[Matrix], object]:
+    """Of NumPy's and SciPy's LAPACK drivers, and of ours, which is another for large matrices."""
+    ways: list[Callable[[Matrix], object]] = [
+        np.linalg.eigvalsh,
+        lambda m: eigenvalues(m.copy()),
+        *(partial(_scipy, driver=driver) for driver in ("ev", "evr")),
+    ]
+    return min(ways, key=lambda way: min(timeit.repeat(lambda: way(matrix), number=1, repeat=2)))
+
+
+def _scipy(matrix: Matrix, driver: str) -> object:
+    return scipy.linalg.eigh(matrix, eigvals_only=True, driver=driver, check_finite=False)
 
 
 def checkpoint(d: int, heads: int, layers: int) -> ModelWeights:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from bench import figure, gpu, memory, run, shapes, table, worker, workflow
 from bench.floor import Machine, floor
 from bench.measure import Measured, Row, Side, Yardstick, installed, measured, peak_memory, selected
+from bench.rows import spectra
 
 
 def row(**changes: Any) -> Row:
@@ -50,6 +52,24 @@ def test_sides_take_turns_and_the_median_counts() -> None:
     assert found.other is not None
     assert (found.ours.seconds, found.other.seconds, found.rates) == (2, 20, (2.0,))
     assert found.repetitions == 3
+
+
+def test_a_part_of_the_alternative_counts_as_often_as_there_are_such_parts() -> None:
+    runs, (_, now) = clockwork({"ours": [9, 2], "other": [9, 3], "bare": [9, 1]})
+    asked = row(ours=runs["ours"], other=runs["other"], bare=runs["bare"], times=34.0)
+    found = measured(asked, (), now, repetitions=1, budget=1e6)
+    assert found.other is not None and found.other.seconds == 3 * 34
+    assert worker.record(asked, replace(found, rates=(1.0, 1.0)), 1)["times_bare"] == 2.0
+
+
+def test_what_is_bare_is_what_the_stage_computes() -> None:
+    source = spectra.checkpoint(64, 4, layers=1)
+    _, grams, heads, whole, values, *_ = (np.asarray(x) for x in spectra.bare(source, 1)())
+    ours, _ = spectra.component_spectra(source, spectra.COMPONENTS)
+    np.testing.assert_allclose(np.sqrt(values)[::-1], ours["mlp_out"][0], rtol=1e-6)
+    squares = np.linalg.eigvalsh(whole)[::-1]
+    np.testing.assert_allclose(squares[:32], ours["attention_ov"][0][:32] ** 2, rtol=1e-6)
+    assert heads.shape == ours["attention_ov_heads"][0].shape == grams.shape[:2]
 
 
 def test_one_round_is_made_however_small_the_budget() -> None:
@@ -192,16 +212,24 @@ def test_the_script_of_a_product_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", memory.STAGES)
-def test_a_stage_must_hold_its_weights_and_what_it_keeps(
+def test_a_stage_must_hold_its_weights_or_what_it_reads(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "SEQUENCES", 2)
-    model = shapes.model(gpu.tiny())
-    model.half().save_pretrained(tmp_path)
-    weights = 4 * sum(p.numel() for p in model.parameters())
-    kept = {
-        "activations": 2 * 2 * 4 * (64 + 64 + 64),  # layers, sequences: OV, its heads, MLP
-        "divergence": 2 * 8 * 256 * 4,
-        "gradients": 2 * 2 * 4 * 8 * 64 * 64,
+    monkeypatch.setattr(memory, "ROWS", 60)
+    settings = gpu.tiny()
+    memory.save(settings, tmp_path)
+    weights = 4 * sum(p.numel() for p in shapes.model(settings).parameters())
+    probed = 2 * 2 * 4 * (64 + 64 + 64)  # layers, sequences: OV, its heads, MLP
+    layer = 2 * 60 * 64 * 4  # layers, rows
+    expected = {
+        "activations": weights + probed,
+        "held-out loss": weights + probed + 2 * 8,
+        "divergence": weights + 2 * 8 * 256 * 4,
+        "gradients": weights + 2 * 2 * 4 * 8 * 64 * 64,
+        "spectra": weights,
+        "convergence": 2 * 3 * layer,
+        "representation": 3 * layer,
+        "trajectory": memory.STEPS * 2 * layer,
     }
-    assert memory.STAGES[name](tmp_path) == weights + kept[name]
+    assert memory.STAGES[name](tmp_path) == pytest.approx(expected[name])

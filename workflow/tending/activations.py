@@ -23,6 +23,7 @@ from tending.gathering import Gathering, Sink, joined
 from tending.held_out_loss import sequence_losses
 from tending.last_layer import last_layer
 from tending.listening import Tap, listening, narrowing
+from tending.onednn import linear_layers
 from tending.positions import Position, indices
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
@@ -114,7 +115,7 @@ def stream(
     total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
     run, gathered = _Run(model, kind, settings, positions), Gathering(sink)
-    with torch.inference_mode():
+    with torch.inference_mode(), linear_layers(model):
         batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
         while start < total:
             rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))

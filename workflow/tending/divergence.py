@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tending.activations import Extraction, Progress, Warn, checked, smaller
+from tending.activations import Extraction, Progress, Warn, at_once, checked, smaller
 from tending.corpus import Tokens
 from tending.families import family
 from tending.held_out_loss import next_token_logits
+from tending.onednn import linear_layers
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
 
@@ -131,11 +132,11 @@ def _batches(
             f"the model predicts {head_rows} tokens, the reference {settings.vocabulary}; they are "
             f"checkpoints of different models, so give each a model of its own in `models`"
         )
-    batch_size, start = settings.batch_size, 0
+    batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
     while start < settings.sequences:
         rows = tokens[start : min(start + batch_size, settings.sequences)].astype(np.int64)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), linear_layers(model):
                 result = use(_predicted(model, rows, start, settings, kind.logit_cap), start)
         except RuntimeError as error:
             batch_size = smaller(batch_size, tokens.shape[1], error, warn)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tending import components as parts
-from tending.activations import OutOfMemoryError, lacks_memory
+from tending.activations import OutOfMemoryError, at_once, lacks_memory
 from tending.corpus import Tokens
 from tending.families import Architecture, Family, family
 from tending.gradient_passes import Passes
@@ -161,9 +161,10 @@ class _Summing:
                 reported = done
 
         while True:
-            tried = min(self._micro_batch, len(tokens))
+            possible = at_once(self._micro_batch, tokens.shape[1] - 1, self._passes.model.device)
+            tried = min(possible, len(tokens))
             try:
-                return self._attempt(name, tokens, report)
+                return self._attempt(name, tokens, tried, report)
             except RuntimeError as error:
                 smaller = _smaller(name, tried, tokens.shape[1] - 1, error)
             # outside of `except`: the error held on to what was computed
@@ -175,11 +176,13 @@ class _Summing:
             )
             self._micro_batch = smaller
 
-    def _attempt(self, name: str, tokens: Tokens, report: Progress) -> tuple[float, Gradient]:
+    def _attempt(
+        self, name: str, tokens: Tokens, micro_batch: int, report: Progress
+    ) -> tuple[float, Gradient]:
         """The same, unless memory runs out; nothing of a failed attempt is kept."""
         device, total, sums = self._passes.model.device, 0.0, self._passes.sums()
-        for start in range(0, len(tokens), self._micro_batch):
-            rows = torch.from_numpy(tokens[start : start + self._micro_batch].astype(np.int64))
+        for start in range(0, len(tokens), micro_batch):
+            rows = torch.from_numpy(tokens[start : start + micro_batch].astype(np.int64))
             total += self._passes.add(rows.to(device), sums)
             if not np.isfinite(total):
                 raise _not_finite(name, f"a loss of {total}")

@@ -1,11 +1,12 @@
 """A model's next-token loss of held-out sequences, from its hidden states. No files."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-LOGITS_PER_CHUNK = 2**24  # 64 MiB in float32
+LOGITS_PER_CHUNK = 2**23  # 32 MiB in float32, held two or three times
 
 
 def next_token_logits(head: Any, hidden: Tensor, logit_cap: float | None) -> Tensor:
@@ -21,17 +22,12 @@ def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | 
     """Mean next-token loss of every sequence in nats, (sequences,), float64.
 
     hidden: (sequences, length, width of the head), rows: (sequences, length); logit_cap: see
-    `Architecture`. The logits of a few sequences at a time are held; the log-softmax is taken in
+    `Architecture`. The logits of some tokens at a time are held; the log-softmax is taken in
     float32.
     """
-    vocabulary = int(head.weight.shape[0])
-    step = max(1, LOGITS_PER_CHUNK // (vocabulary * rows.shape[1]))
-    losses = []
-    for begin in range(0, len(rows), step):
-        chunk = slice(begin, begin + step)
-        loss = token_losses(head, hidden[chunk, :-1], rows[chunk, 1:], logit_cap)
-        losses.append(loss.double().mean(dim=1))
-    return torch.cat(losses)
+    flat, targets = hidden[:, :-1].flatten(0, 1), rows[:, 1:].flatten()
+    losses = [token_losses(head, flat[p], targets[p], logit_cap) for p in _parts(head, targets)]
+    return torch.cat(losses).double().view(len(rows), -1).mean(dim=1)
 
 
 def summed_loss(
@@ -40,26 +36,28 @@ def summed_loss(
     """Summed loss of all tokens in nats, and its gradient by the hidden states.
 
     hidden: (sequences, length, width of the head) before each token of targets (sequences,
-    length). The logits of a few sequences at a time are held, and nothing of the head's gradient.
+    length). The logits of some tokens at a time are held, and nothing of the head's gradient.
     """
-    step = max(1, LOGITS_PER_CHUNK // (int(head.weight.shape[0]) * targets.shape[1]))
-    gradients: list[Tensor] = []
-    total = 0.0
-    for begin in range(0, len(targets), step):
-        chunk = slice(begin, begin + step)
-        part = hidden[chunk].detach().requires_grad_()
-        losses = token_losses(head, part, targets[chunk], logit_cap)
-        gradients += torch.autograd.grad(losses.sum(), [part])
+    flat, wanted = hidden.detach().flatten(0, 1), targets.flatten()
+    gradient, total = torch.empty_like(flat), 0.0
+    for part in _parts(head, wanted):
+        piece = flat[part].requires_grad_()
+        losses = token_losses(head, piece, wanted[part], logit_cap)
+        gradient[part] = torch.autograd.grad(losses.sum(), [piece])[0]
         total += float(losses.detach().double().sum())
-    return total, torch.cat(gradients)
+    return total, gradient.view_as(hidden)
 
 
 def token_losses(head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | None) -> Tensor:
-    """Loss of every token in nats, (sequences, length), float32.
+    """Loss of every token in nats, (tokens,), float32.
 
-    hidden: (sequences, length, width of the head) before each token of targets (sequences,
-    length). The logits of all are held.
+    hidden: (tokens, width of the head) before each of the targets (tokens,). All logits are held.
     """
     logits = next_token_logits(head, hidden, logit_cap)
-    loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-    return loss.view(len(targets), -1)
+    return nn.functional.cross_entropy(logits, targets, reduction="none")
+
+
+def _parts(head: Any, targets: Tensor) -> Iterator[slice]:
+    """Tokens whose logits are held at a time."""
+    step = max(1, LOGITS_PER_CHUNK // int(head.weight.shape[0]))
+    return (slice(begin, begin + step) for begin in range(0, len(targets), step))

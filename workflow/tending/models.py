@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from tending.families import family
-from tending.weights import read_config
+from tending.weights import read_config, weight_files
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -42,15 +43,16 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
             f"delete {folder.parent / 'manifest.json'} and run again"
         )
     family(str(read_config(folder)["model_type"]))  # before the weights are read
-    from transformers import AutoModelForCausalLM
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model, loading = AutoModelForCausalLM.from_pretrained(
-        folder,
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model, loading = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        None,  # not the folder: its files would be mapped, and be in memory until all is read
+        config=config,
+        state_dict=_tensors(folder),
         dtype=DTYPES[dtype],
-        local_files_only=True,
-        trust_remote_code=False,
         output_loading_info=True,
     )  # attention is PyTorch's own, but written out where a family has terms that it lacks
     base = f"{model.base_model_prefix}."
@@ -62,3 +64,26 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
             f"`held_out_loss.sequences` to 0 and leave `divergence` out"
         )
     return model.to(device).eval()
+
+
+class _Taken:
+    """A tensor of a loaded file, which lets go of it when it is read."""
+
+    def __init__(self, tensors: dict[str, Any], name: str) -> None:
+        self._tensors, self._name = tensors, name
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._tensors.pop(self._name)[index]
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    """A checkpoint's tensors by name; each is read when it is indexed, once."""
+    found: dict[str, Any] = {}
+    for file in weight_files(folder):
+        if file.suffix == ".bin":
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+            found |= {name: _Taken(loaded, name) for name in list(loaded)}
+        else:
+            handle: Any = safe_open(file, framework="pt", backend="pread")
+            found |= {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
+    return found
