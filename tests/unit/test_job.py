@@ -45,6 +45,13 @@ def test_a_job_that_ends_well(log: Path) -> None:
     assert "INFO done in" in last
 
 
+def test_a_job_that_ends_well_does_not_wait_for_python_to_take_itself_apart(log: Path) -> None:
+    late = "import atexit; atexit.register(lambda: os.write(1, b'late')); print('kept', end='')"
+    assert run(log, f"print('here'); {late}").returncode == 0
+    first, last = log.read_text().splitlines()
+    assert first == "here" and last.startswith("kept") and "done in" in last
+
+
 @pytest.mark.parametrize(
     "error",
     [

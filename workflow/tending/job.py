@@ -38,6 +38,9 @@ def running(log: str, threads: int) -> Iterator[None]:
     An error that names its remedy (ValueError, MemoryError, OSError and the like) is logged as
     one line, any other with its traceback. The job ends if the snakemake that started it on this
     machine does, so that no orphan writes beside the next run.
+
+    The process ends with the work, at once: Python would take apart every object of torch's and
+    transformers' modules, most of a second. So nothing stands after it in a script.
     """
     # BLAS and torch take theirs from the environment that Snakemake sets for the job
     os.environ.update(RAYON_NUM_THREADS=str(threads or 1), TOKENIZERS_PARALLELISM="false")
@@ -51,11 +54,12 @@ def running(log: str, threads: int) -> Iterator[None]:
     except (ValueError, ArithmeticError, OSError, MemoryError) as error:
         logger.error("%s", str(error) or type(error).__name__)
         logger.debug("%s", traceback.format_exc())
-        _leave()
+        _leave(1)
     except Exception:
         logger.exception("unexpected; if it is a defect of tending, please report it with this log")
-        _leave()
+        _leave(1)
     logger.info("done in %.1f s", time.perf_counter() - started)
+    _leave(0)
 
 
 @contextmanager
@@ -132,8 +136,9 @@ def _watch(run: int) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _leave() -> None:
+def _leave(status: int) -> None:
     """End the process: exceptions raised through Snakemake's script wrapper print it too."""
     logging.shutdown()
+    sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(status)
