@@ -14,8 +14,8 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from tending.spectra import weight_spectra
 SEQUENCES, LENGTH = 8, 512
 STEPS, ROWS = 4, 512  # of the files of activations
 MIB = 2**20
+TINY = "tiny"  # the folder of a model that a process does first
+SMALL = {"hidden_size": 32, "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 256}
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def main() -> None:
     for shape in asked.shapes:
         with tempfile.TemporaryDirectory() as folder:
             save(shapes.config(shape), Path(folder))
+            save(shapes.config("70m", 1, **SMALL), Path(folder) / TINY)
             for name in asked.stages:
                 peak, held = in_a_fresh_process(name, Path(folder))
                 print(
@@ -87,14 +90,8 @@ def in_a_fresh_process(name: str, folder: Path) -> tuple[float, float]:
 
 
 def stage(name: str, folder: Path) -> tuple[float, float]:
-    """Measure one stage in this process."""
-    if name in OF_MODELS:  # the imports, the class and the kernels aside
-        import torch
-
-        from tending import divergence, gradients, models  # noqa: F401
-
-        with torch.inference_mode():
-            shapes.model(shapes.config("70m", 1, vocab_size=8))(torch.zeros(1, 2, dtype=torch.long))
+    """Measure one stage in this process, after it did a tiny model: imports do not count."""
+    STAGES[name](folder / TINY)
     held: list[float] = []
     peak = peak_memory(lambda: held.append(STAGES[name](folder)))
     return peak, held[0] / MIB
@@ -137,16 +134,48 @@ def _divergence(checkpoint: Path) -> float:
 
 
 def _gradients(checkpoint: Path) -> float:
-    """Kept are the gradients of what is asked for, of this batch and of the one before."""
+    """Kept are two gradients, of this batch and of the one before, and a pass's inner values."""
     from tending import gradients
 
     model, tokens, weights = _loaded(checkpoint)
     settings = gradients.Settings(micro_batch=1)
     batches = [("first", tokens[:1]), ("second", tokens[1:2])]
-    for _ in gradients.of_batches(model, batches, settings, lambda _: None, print):
-        pass
+    with _saved_by_passes(model) as saved:
+        for _ in gradients.of_batches(model, batches, settings, lambda _: None, print):
+            pass
     d, layers = model.config.hidden_size, model.config.num_hidden_layers
-    return weights + 2 * layers * 4 * (4 * d * d + 4 * d * d)  # query_key_value, dense, MLP output
+    gradient = layers * 4 * (4 * d * d + 4 * d * d)  # query_key_value, dense, MLP output
+    return weights + 2 * gradient + max(sum(of_pass.values()) for of_pass in saved)
+
+
+@contextmanager
+def _saved_by_passes(model: Any) -> Iterator[list[dict[int, int]]]:
+    """Bytes that torch keeps for the way back, but for weights: of every pass, by storage."""
+    import torch
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    passes: list[dict[int, int]] = []
+    forward = [False]
+
+    def begin(*_: object) -> None:
+        passes.append({})
+        forward[0] = True
+
+    def end(*_: object) -> None:
+        forward[0] = False
+
+    def saved(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if forward[0] and storage.data_ptr() not in weights:
+            passes[-1][storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    base = model.base_model
+    handles = [base.register_forward_pre_hook(begin), base.register_forward_hook(end)]
+    with torch.autograd.graph.saved_tensors_hooks(saved, lambda tensor: tensor):
+        yield passes
+    for handle in handles:
+        handle.remove()
 
 
 def _spectra(checkpoint: Path) -> float:
@@ -194,14 +223,11 @@ def _size(source: store.Reader) -> float:
     return sum(4.0 * math.prod(shape) for shape in source.shapes.values())
 
 
-OF_MODELS: dict[str, Callable[[Path], float]] = {
+STAGES: dict[str, Callable[[Path], float]] = {
     "activations": _activations,
     "held-out loss": _held_out_loss,
     "divergence": _divergence,
     "gradients": _gradients,
-}
-STAGES: dict[str, Callable[[Path], float]] = {
-    **OF_MODELS,
     "spectra": _spectra,
     "convergence": _convergence,
     "representation": _representation,
