@@ -26,7 +26,7 @@ class Row:
     work, shape: what is done, and on what. ours, other: do it once, from inputs that are there;
     what they return is dropped. alternative: what `other` is. flops: operations that the work
     needs at least, in `precision`; bytes: that it must at least read and write. target: the ratio
-    of the other's time to ours to be reached. note: what a reader must know besides.
+    of the other's time to ours to be reached at 1 thread. note: what a reader must know besides.
     """
 
     work: str

@@ -60,7 +60,7 @@ def record(row: Row, found: Measured, threads: int) -> dict[str, object]:
         "ours_s": ours.seconds,
         "other_s": other.seconds if other else None,
         "ratio": other.seconds / ours.seconds if other else None,
-        "target": row.target,
+        "target": row.target if threads == 1 else None,
         "floor_s": least,
         "times_floor": ours.seconds / least if least else None,
         "bare_s": found.bare,

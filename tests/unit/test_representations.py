@@ -195,7 +195,7 @@ def test_a_file_holds_every_number_and_where_it_comes_from(extracted: Path) -> N
     assert "power_law_alpha_x_min" in held.measured["power_law_alpha"]
     assert held.measured["anisotropy"]["anisotropy"]["attention_ov_heads"].shape == (3, 2, 3)
     assert held.attributes["rows"] == 80 and held.attributes["model"] == "m"
-    assert "powerlaw=" in held.attributes["fitted_with"]
+    assert "scikit-dimension=" in held.attributes["fitted_with"]
     assert not any(store.LOSS in name for q in held.measured.values() for name in q)
 
 

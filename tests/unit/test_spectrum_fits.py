@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import powerlaw
 import pytest
 
 from tending.metrics.spectrum import VALUE
@@ -65,6 +66,33 @@ def test_the_fit_is_the_likeliest_and_its_range_the_nearest(alpha: float) -> Non
     assert float(found[VALUE]) == pytest.approx(likeliest(x, best * (1 - 1e-15)), rel=1e-9)
     assert float(found["ks_distance"]) == pytest.approx(distance(x, best), abs=1e-9)
     assert found["tail"] == np.count_nonzero(x >= best * (1 - 1e-12))
+
+
+@pytest.mark.parametrize("alpha", [1.8, 2.5])
+def test_the_library_powerlaw_fits_the_same_range_alike(alpha: float) -> None:
+    s = pareto(alpha, 150, seed=2)
+    found = power_law(s)
+    x_min = float(found["x_min"]) * (1 - 1e-12)
+    theirs = powerlaw.Fit(s**2, xmin=x_min, verbose=0).power_law
+    assert float(found[VALUE]) == pytest.approx(theirs.alpha, rel=1e-6)
+    assert float(found["ks_distance"]) == pytest.approx(theirs.D, abs=1e-6)
+    assert found["tail"] == np.count_nonzero(s**2 >= x_min)
+
+
+def test_the_nearest_of_many_tails_is_found_without_all_distances() -> None:
+    """Of a spectrum so long that most tails are left out at a first look."""
+    s = gaussian((400, 500), 3)
+    x = np.sort(s**2)
+    best = min(x[: -LEAST + 1], key=lambda x_min: distance(x, x_min))
+    found = power_law(s)
+    assert float(found["x_min"]) == pytest.approx(best, rel=1e-12)
+    assert float(found["ks_distance"]) == pytest.approx(distance(x, best), abs=1e-9)
+
+
+def test_equal_values_at_the_top_are_no_tail() -> None:
+    s = np.concatenate([pareto(2.0, 60, 1), np.full(2 * LEAST, 1e3)])
+    found = power_law(s)
+    assert found["tail"] > 2 * LEAST and np.isfinite(found[VALUE])
 
 
 def test_what_lies_below_the_law_does_not_move_the_fit_far() -> None:

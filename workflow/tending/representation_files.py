@@ -13,7 +13,7 @@ from typing import Any
 
 from tending import provenance, store
 
-LIBRARIES = ("powerlaw", "scikit-dimension", "scikit-learn")  # that fit something
+LIBRARIES = ("scikit-dimension", "scikit-learn")  # that fit something
 _EXTRACTED = ("weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
 _SAME = (*_EXTRACTED, "source_created", "representation_code")
 

@@ -1,9 +1,6 @@
 """Exponent of a power law fitted to the eigenvalues of a matrix's Gram matrix."""
 
-import warnings
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +10,10 @@ from tending.metrics.spectrum.numerical_rank import EPS
 
 LEAST = 8  # eigenvalues that a fit needs; fewer fit any exponent
 NUMBERS = (VALUE, "x_min", "x_max", "ks_distance", "tail")
+BLOCK = 32  # tails whose distance is taken at a time
+SPARSE = 16  # every so many values are looked at first
+
+Indices = npt.NDArray[np.int64]
 
 
 def power_law(singular_values: Array) -> Mapping[str, npt.NDArray[np.float64]]:
@@ -49,43 +50,42 @@ def _fit(shares: Array) -> tuple[float, ...]:
     # ASSUME: eigenvalues that float32 cannot tell apart are the same
     if np.unique(x.astype(np.float32)).size < LEAST + 2:
         return (np.nan,) * len(NUMBERS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library uses what it has deprecated itself
-        fit = _closed_form()(
-            x, xmin=(x[0], _end(x)), parameter_ranges={"alpha": (1, None)}, verbose=0
-        )
-    if fit.noise_flag:
-        return (np.nan,) * len(NUMBERS)
-    return fit.alpha, fit.xmin, x[-1], fit.D, fit.n
+    _, firsts = np.unique(x, return_index=True)  # of equal values
+    logs = np.log(x)
+    sums = np.cumsum(logs[::-1])[::-1]  # from each value on
+    starts = firsts[firsts <= x.size - LEAST]
+    excess = sums[starts] - (x.size - starts) * logs[starts]
+    starts, excess = starts[excess > 0], excess[excess > 0]  # otherwise a tail of equal values
+    alphas = 1 + (x.size - starts) / excess  # the likeliest exponents (eq. 3.1)
+    best, distance = _nearest(logs, firsts, starts, alphas)
+    return alphas[best], x[starts[best]], x[-1], distance, x.size - starts[best]
 
 
-def _end(x: Array) -> float:
-    """The end of the range to search for x_min in, so that LEAST of the ascending x stay above.
+def _nearest(logs: Array, firsts: Indices, starts: Indices, alphas: Array) -> tuple[int, float]:
+    """The tail at the smallest distance from its own fit, and that distance.
 
-    The library searches below the end it is given and leaves out the last of the values there.
+    logs: of all values, ascending; firsts: where each different value stands first; starts: where
+    the tails begin, with exponents alphas. The distance at a few values is no larger than that at
+    all: tails that are further away even so are left out.
     """
-    above = np.unique(x[x > x[-LEAST]])
-    return float(above[1]) if above.size > 1 else np.inf
+    least = _distances(logs, firsts[::SPARSE], starts, alphas)
+    found = np.full(starts.size, np.inf)
+    order = np.argsort(least, kind="stable")
+    for i in range(0, order.size, BLOCK):
+        tails = order[i : i + BLOCK]
+        if least[tails[0]] > found.min():
+            break
+        found[tails] = _distances(logs, firsts, starts[tails], alphas[tails])
+    best = int(found.argmin())
+    return best, float(found[best])
 
 
-@cache
-def _closed_form() -> Any:
-    """The library's fit with the maximum-likelihood exponent in closed form, whatever it is.
-
-    Outside 1.5 < alpha <= 3 the library minimises numerically, to 1e-4 and fifteen times slower.
-    """
-    import powerlaw  # not before: it takes matplotlib with it
-
-    class ClosedForm(powerlaw.Power_Law):  # type: ignore[misc]
-        def fit(self, data: object = None) -> None:
-            self.compute_distance_metrics()
-
-    class Fit(powerlaw.Fit):  # type: ignore[misc]
-        def find_xmin(self, xmin_distance: str | None = None) -> Any:
-            self.xmin_distribution = ClosedForm
-            return super().find_xmin(xmin_distance)
-
-    return Fit
+def _distances(logs: Array, places: Indices, starts: Indices, alphas: Array) -> Array:
+    """Kolmogorov-Smirnov distances of tails from their fits (eq. 3.9) at some places, (starts,)."""
+    above = logs[places] - logs[starts][:, None]
+    fit = -np.expm1((1 - alphas)[:, None] * np.maximum(above, 0.0))
+    below = (places - starts[:, None]) / (logs.size - starts)[:, None]  # share that is smaller
+    return np.asarray(np.where(above < 0, 0.0, np.abs(fit - below)).max(axis=1))
 
 
 METRIC = SpectrumMetric(
