@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -66,23 +67,13 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
     return model.to(device).eval()
 
 
-class _Taken:
-    """A tensor of a loaded file, which lets go of it when it is read."""
-
-    def __init__(self, tensors: dict[str, Any], name: str) -> None:
-        self._tensors, self._name = tensors, name
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._tensors.pop(self._name)[index]
-
-
 def _tensors(folder: Path) -> dict[str, Any]:
-    """A checkpoint's tensors by name; each is read when it is indexed, once."""
+    """A checkpoint's tensors by name, of safetensors each read when it is indexed."""
     found: dict[str, Any] = {}
     for file in weight_files(folder):
         if file.suffix == ".bin":
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-            found |= {name: _Taken(loaded, name) for name in list(loaded)}
+            mapped = is_zipfile(file)  # the format before torch 1.6 cannot be
+            found |= torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
         else:
             handle: Any = safe_open(file, framework="pt", backend="pread")
             found |= {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
