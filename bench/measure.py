@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+LEAST, TRIES = 3, 5  # rounds; runs of a yardstick in a round
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -101,23 +102,28 @@ def measured(
     """Time a row: ours, the other, the yardsticks, and again, so that all share bad moments.
 
     The first run of each is not timed; its peak memory is taken. Then there are `repetitions`
-    rounds, or fewer once they have taken `budget` seconds, but one at least.
+    rounds, or fewer once they have taken `budget` seconds, but LEAST at least. A yardstick is the
+    best of TRIES in a round: it is short, and a slow moment of it would make all else look fast.
     """
     sides = [row.ours] if row.other is None else [row.ours, row.other]
     peaks = [peak_memory(side) for side in sides]
-    sticks = [stick.run for stick in yardsticks] + ([row.bare] if row.bare else [])
-    for stick in sticks:
-        stick()
-    runs = [*sides, *sticks]
+    runs = [*sides, *([row.bare] if row.bare else [])]
+    for unmeasured in (*runs[len(sides) :], *(stick.run for stick in yardsticks)):
+        unmeasured()
     rounds: list[list[float]] = []
     begin = time.perf_counter()
-    while not rounds or (len(rounds) < repetitions and time.perf_counter() - begin < budget):
-        rounds.append([_seconds(run, now) for run in runs])
+    while len(rounds) < repetitions and (
+        len(rounds) < LEAST or time.perf_counter() - begin < budget
+    ):
+        timed = [_seconds(run, now) for run in runs]
+        best = [min(_seconds(stick.run, now) for _ in range(TRIES)) for stick in yardsticks]
+        rounds.append([*timed, *best])
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     found = [Side(s, p) for s, p in zip(medians, peaks, strict=False)]
-    rates = tuple(y.amount / s for y, s in zip(yardsticks, medians[len(sides) :], strict=False))
+    rates = tuple(y.amount / s for y, s in zip(yardsticks, medians[len(runs) :], strict=True))
     other = Side(found[1].seconds * row.times, found[1].peak) if row.other else None
-    return Measured(found[0], other, rates, len(rounds), medians[-1] if row.bare else math.nan)
+    bare = medians[len(sides)] if row.bare else math.nan
+    return Measured(found[0], other, rates, len(rounds), bare)
 
 
 def _seconds(run: Callable[[], object], now: Clock) -> float:

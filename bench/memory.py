@@ -122,15 +122,35 @@ def _held_out_loss(checkpoint: Path) -> float:
     return _activations(checkpoint, SEQUENCES)
 
 
-def _divergence(checkpoint: Path) -> float:
+def _reference(checkpoint: Path) -> float:
     from tending import divergence
 
     model, tokens, weights = _loaded(checkpoint)
-    settings = divergence.Predicted(
-        SEQUENCES, tuple(range(63, LENGTH, 64)), model.config.vocab_size
+    logits = divergence.logits(model, tokens, _predicted(model), lambda _: None, print)
+    return weights + sum(array.nbytes for array in list(logits))
+
+
+def _divergence(checkpoint: Path) -> float:
+    """The reference's logits are read a few at a time, as from a file."""
+    from tending import divergence
+
+    model, tokens, weights = _loaded(checkpoint)
+    count = model.config.vocab_size
+
+    def reference(begin: int, end: int) -> Any:
+        return np.random.default_rng(begin).standard_normal((end - begin, count), np.float32)
+
+    measured = divergence.divergences(
+        model, tokens, _predicted(model), reference, lambda _: None, print
     )
-    kept = list(divergence.logits(model, tokens[:, :-1], settings, lambda _: None, print))
-    return weights + sum(array.nbytes for array in kept)
+    return weights + measured.forward.nbytes + measured.reverse.nbytes
+
+
+def _predicted(model: Any) -> Any:
+    from tending import divergence
+
+    positions = tuple(range(63, LENGTH, 64))
+    return divergence.Predicted(SEQUENCES, positions, model.config.vocab_size)
 
 
 def _gradients(checkpoint: Path) -> float:
@@ -226,6 +246,7 @@ def _size(source: store.Reader) -> float:
 STAGES: dict[str, Callable[[Path], float]] = {
     "activations": _activations,
     "held-out loss": _held_out_loss,
+    "reference": _reference,
     "divergence": _divergence,
     "gradients": _gradients,
     "spectra": _spectra,

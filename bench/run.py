@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only rows whose work or shape holds this")
     parser.add_argument("--large", action="store_true", help="the whole 2.8b model too")
     parser.add_argument("--repetitions", type=int, default=5, help="rounds per row at most")
-    parser.add_argument("--budget", type=float, default=20.0, help="seconds per row for them")
+    parser.add_argument("--budget", type=float, default=12.0, help="seconds per row for them")
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     asked = parser.parse_args()

@@ -78,7 +78,7 @@ def bare(source: ModelWeights, layers: int) -> Callable[[], list[object]]:
 
     Of heads: both Gram matrices and the singular values of k x k matrices; of the whole OV: the
     product, its Gram matrix, eigenvalues; of the MLP: Gram matrix, eigenvalues. Eigenvalues come
-    from the LAPACK driver that is quickest for the first matrix.
+    from the LAPACK driver with which all of it is quickest.
     """
     ready = []
     for layer in range(layers):
@@ -87,9 +87,8 @@ def bare(source: ModelWeights, layers: int) -> Callable[[], list[object]]:
         mlp = np.float64(source.kind.mlp_out(source.tensors, layer))
         ready.append((output, value.swapaxes(1, 2).copy(), *whole_maps(attention), mlp))
     grams = [mlp @ mlp.T for *_, mlp in ready]
-    solve = quickest_eigenvalues(grams[0])
 
-    def run() -> list[object]:
+    def run(solve: Callable[[Matrix], object]) -> list[object]:
         found: list[object] = []
         for (output, value, w_output, w_value, mlp), gram in zip(ready, grams, strict=True):
             found += [side.swapaxes(1, 2) @ side for side in (output, value)]
@@ -98,21 +97,20 @@ def bare(source: ModelWeights, layers: int) -> Callable[[], list[object]]:
             found += [whole @ whole.T, solve(gram), mlp @ mlp.T, solve(gram)]
         return found
 
-    return run
-
-
-def quickest_eigenvalues(matrix: Matrix) -> Callable[[Matrix], object]:
-    """Of NumPy's and SciPy's LAPACK drivers, and of ours, which is another for large matrices."""
-    ways: list[Callable[[Matrix], object]] = [
-        np.linalg.eigvalsh,
-        lambda m: eigenvalues(m.copy()),
-        *(partial(_scipy, driver=driver) for driver in ("ev", "evr")),
-    ]
-    return min(ways, key=lambda way: min(timeit.repeat(lambda: way(matrix), number=1, repeat=2)))
+    runs = [partial(run, solve) for solve in SOLVERS]
+    return min(runs, key=lambda one: timeit.timeit(one, number=1))
 
 
 def _scipy(matrix: Matrix, driver: str) -> object:
     return scipy.linalg.eigh(matrix, eigvals_only=True, driver=driver, check_finite=False)
+
+
+# Of NumPy and SciPy, which have a BLAS each, and ours, which is another for large matrices.
+SOLVERS: tuple[Callable[[Matrix], object], ...] = (
+    np.linalg.eigvalsh,
+    lambda matrix: eigenvalues(matrix.copy()),
+    *(partial(_scipy, driver=driver) for driver in ("ev", "evr")),
+)
 
 
 def checkpoint(d: int, heads: int, layers: int) -> ModelWeights:
