@@ -66,7 +66,7 @@ def _onednn_product() -> Callable[[], Any]:
     layer = torch.nn.Linear(SIZE, SIZE, bias=False)
 
     def run() -> Any:
-        with torch.inference_mode(), onednn.linear_layers(layer):
+        with torch.inference_mode(), onednn.products():
             return layer(a)
 
     return run

@@ -201,7 +201,7 @@ def test_a_capture_leaves_the_models_outputs_bit_identical(name: str) -> None:
     ids = torch.from_numpy(tokens.astype(np.int64))
     with torch.inference_mode():
         before = model(input_ids=ids, use_cache=False).logits
-        with onednn.linear_layers(model):  # as in a capture: its rounding is another than MKL's
+        with onednn.products():  # as in a capture: its rounding is another than MKL's
             hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     during: list[Tensor] = []
     watch = model.get_submodule(model.base_model_prefix).register_forward_hook(

@@ -161,7 +161,8 @@ def test_attention_writes_its_ov_circuit_where_a_token_sees_itself_alone(name: s
     ):
         maps = kind.attention(weights, config, layer)
         bias = 0 if maps.output_bias is None else maps.output_bias
-        ours = AttentionMaps(maps).whole(x[:, 0]) + bias
+        circuit = AttentionMaps(maps)
+        ours = circuit.whole(circuit.values(x[:, 0])) + bias
         torch.testing.assert_close(ours, written[:, 0], rtol=1e-4, atol=1e-5)
 
 

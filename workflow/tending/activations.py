@@ -23,7 +23,7 @@ from tending.gathering import Gathering, Sink, joined
 from tending.held_out_loss import sequence_losses
 from tending.last_layer import last_layer
 from tending.listening import Tap, listening, narrowing
-from tending.onednn import linear_layers
+from tending.onednn import products
 from tending.positions import Position, indices
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
@@ -115,7 +115,7 @@ def stream(
     total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
     run, gathered = _Run(model, kind, settings, positions), Gathering(sink)
-    with torch.inference_mode(), linear_layers(model):
+    with torch.inference_mode(), products():
         batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
         while start < total:
             rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
@@ -214,17 +214,17 @@ class _Run:
         for part in self.parts:
             values = heard[part.name]
             if part.name == CIRCUIT:
-                pairs = list(zip(self.maps, values, strict=True))
-                heads = torch.stack([m.heads(x).cpu() for m, x in pairs])
+                pairs = [(m, m.values(x)) for m, x in zip(self.maps, values, strict=True)]
+                heads = torch.stack([m.heads(v).cpu() for m, v in pairs])
                 found.append((f"{CIRCUIT}{HEADS}", heads, False))
-                found.append((CIRCUIT, torch.stack([m.whole(x).cpu() for m, x in pairs]), False))
+                found.append((CIRCUIT, torch.stack([m.whole(v).cpu() for m, v in pairs]), False))
             elif part.layers:
                 found.append((part.name, torch.stack([x.float().cpu() for x in values]), False))
             else:
                 found.append((part.name, values[0].float().cpu(), False))
         if self.published_maps:
             cut = zip(self.published_maps, heard[CIRCUIT], strict=True)
-            found.append((CIRCUIT, torch.stack([m.whole(x).cpu() for m, x in cut]), True))
+            found.append((CIRCUIT, torch.stack([m.whole(m.values(x)).cpu() for m, x in cut]), True))
         return found
 
 

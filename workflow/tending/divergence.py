@@ -19,7 +19,7 @@ from tending.activations import Extraction, Progress, Warn, at_once, checked, sm
 from tending.corpus import Tokens
 from tending.families import family
 from tending.held_out_loss import next_token_logits
-from tending.onednn import linear_layers
+from tending.onednn import products
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
 
@@ -136,7 +136,7 @@ def _batches(
     while start < settings.sequences:
         rows = tokens[start : min(start + batch_size, settings.sequences)].astype(np.int64)
         try:
-            with torch.inference_mode(), linear_layers(model):
+            with torch.inference_mode(), products():
                 result = use(_predicted(model, rows, start, settings, kind.logit_cap), start)
         except RuntimeError as error:
             batch_size = smaller(batch_size, tokens.shape[1], error, warn)
