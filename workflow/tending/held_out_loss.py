@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LOGITS_PER_CHUNK = 2**23  # 32 MiB in float32, held two or three times
+LOGITS_PER_CHUNK = 2**22  # 16 MiB in float32, held two or three times
 
 
 def next_token_logits(head: Any, hidden: Tensor, logit_cap: float | None) -> Tensor:
@@ -26,8 +26,10 @@ def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | 
     float32.
     """
     flat, targets = hidden[:, :-1].flatten(0, 1), rows[:, 1:].flatten()
-    losses = [token_losses(head, flat[p], targets[p], logit_cap) for p in _parts(head, targets)]
-    return torch.cat(losses).double().view(len(rows), -1).mean(dim=1)
+    losses = flat.new_empty(len(targets), dtype=torch.float32)
+    for part in _parts(head, targets):
+        losses[part] = token_losses(head, flat[part], targets[part], logit_cap)
+    return losses.double().view(len(rows), -1).mean(dim=1)
 
 
 def summed_loss(
