@@ -26,12 +26,22 @@ HOOK = Path(__file__).parent / "start_hook"
 def run(study: Path, folder: Path) -> list[dict[str, Any]]:
     """One record per job of a study run from nothing in `folder`."""
     records = folder / "records"
-    records.mkdir()
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(study.resolve()), "--cores", "1"]
+    subprocess.run(command, env=hooked(records), check=True, capture_output=True)
+    return read(records)
+
+
+def hooked(records: Path) -> dict[str, str]:
+    """The environment of a run whose jobs write their imports into a new folder, `records`."""
+    records.mkdir()
     paths = [str(HOOK), str(REPOSITORY / "workflow"), os.environ.get("PYTHONPATH", "")]
-    variables = {"START_HOOK": str(records), "PYTHONPATH": ":".join(p for p in paths if p)}
-    subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True)
+    found = {"START_HOOK": str(records), "PYTHONPATH": ":".join(p for p in paths if p)}
+    return {**os.environ, **found}
+
+
+def read(records: Path) -> list[dict[str, Any]]:
+    """What they wrote, one record per job."""
     return [json.loads(file.read_text("utf-8")) for file in records.glob("*.json")]
 
 

@@ -4,10 +4,11 @@ Usage: python -m bench.workflow [--study config.yaml] [--cores 2] [--folder EMPT
        python -m bench.workflow --finished results/embedded --wall 613 --cores 2
 
 The first runs the study from nothing in a folder of its own and measures it (the default study
-takes about ten minutes on two slow cores). The second takes the files of a run apart whose time on
-the wall is known. A job's compute is what its log says ("done in"), which holds what it imports as
-it goes; the imports at the head of every script are measured here, in a fresh process each; what
-else a job took is starting Python and Snakemake's own code in it.
+takes five to ten minutes on two cores). The second takes the files of a run apart whose time on
+the wall is known. Imports are those at the head of every script, measured here in a fresh process
+each, and, of a run made here, those that its jobs made as they went. A job's compute is what its
+log says ("done in") without these; what else a job took is starting Python and Snakemake's own
+code in it.
 """
 
 import argparse
@@ -17,11 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import pandas as pd
+
+from bench import imports
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -93,20 +99,33 @@ def import_seconds(scripts: Iterable[str], repetitions: int = 3) -> dict[str, fl
     return found
 
 
-def by_stage(done: list[Job], imports: dict[str, float]) -> pd.DataFrame:
+def later_seconds(records: list[dict[str, Any]], heads: Mapping[str, float]) -> dict[str, float]:
+    """Mean seconds that a script's jobs spend on imports as they go, beyond those at its head."""
+    took: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        took[record["script"]].append(record["wall"] - record["snakemake"])
+    return {s: max(0.0, fmean(took[s]) - head) for s, head in heads.items() if s in took}
+
+
+def by_stage(
+    done: list[Job], heads: Mapping[str, float], later: Mapping[str, float]
+) -> pd.DataFrame:
     """Seconds of all jobs of a stage: compute, imports, and starting."""
-    frame = pd.DataFrame(
-        {
-            "stage": job.stage,
-            "jobs": 1,
-            "wall": job.wall,
-            "compute": job.compute,
-            "imports": min(imports[job.script], max(0.0, job.wall - job.compute)),
-        }
-        for job in done
-    )
-    frame["start"] = (frame["wall"] - frame["compute"] - frame["imports"]).clip(lower=0.0)
-    return frame.groupby("stage").sum().sort_values("wall", ascending=False)
+    rows = []
+    for job in done:
+        head = min(heads[job.script], max(0.0, job.wall - job.compute))
+        within = min(later.get(job.script, 0.0), job.compute)
+        rows.append(
+            {
+                "stage": job.stage,
+                "jobs": 1,
+                "wall": job.wall,
+                "compute": job.compute - within,
+                "imports": head + within,
+                "start": max(0.0, job.wall - job.compute - head),
+            }
+        )
+    return pd.DataFrame(rows).groupby("stage").sum().sort_values("wall", ascending=False)
 
 
 def told(stages: pd.DataFrame, wall: float, cores: int) -> str:
@@ -125,18 +144,23 @@ def told(stages: pd.DataFrame, wall: float, cores: int) -> str:
     return "\n".join(lines)
 
 
-def run(config: Path, folder: Path, cores: int) -> tuple[Path, float]:
-    """Run a study from nothing; its folder of results, and seconds on the wall."""
+def run(config: Path, folder: Path, cores: int) -> tuple[Path, float, list[dict[str, Any]]]:
+    """Run a study from nothing; its folder of results, seconds on the wall, imports of its jobs."""
     import yaml
 
     name = yaml.safe_load(config.read_text("utf-8"))["study"]
     command = ["--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", cores]
     command += ["--resources", "gpu=1", "--configfile", config.resolve()]
+    records = folder / "records"
+    environment = imports.hooked(records)
     begin = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "snakemake", *map(str, command)], check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *map(str, command)], env=environment, check=False
+    )
+    wall = time.perf_counter() - begin
     if done.returncode:
         sys.exit(f"the study ended with exit status {done.returncode}; its files are in {folder}")
-    return folder / "results" / name, time.perf_counter() - begin
+    return folder / "results" / name, wall, imports.read(records)
 
 
 def main() -> None:
@@ -151,13 +175,16 @@ def main() -> None:
         parser.error("--finished and --wall go together: how long the run took is in no file")
     with tempfile.TemporaryDirectory() as temporary:
         if asked.finished is None:
-            study, wall = run(asked.study, asked.folder or Path(temporary), asked.cores)
+            study, wall, records = run(asked.study, asked.folder or Path(temporary), asked.cores)
         else:
-            study, wall = asked.finished, asked.wall
+            study, wall, records = asked.finished, asked.wall, []
         done = jobs(study)
     if not done:
         sys.exit(f"{study} has no benchmark files with logs; give the folder of a finished study")
-    print(told(by_stage(done, import_seconds(job.script for job in done)), wall, asked.cores))
+    heads = import_seconds(job.script for job in done)
+    print(told(by_stage(done, heads, later_seconds(records, heads)), wall, asked.cores))
+    if not records:
+        print("imports that jobs made as they went are counted as compute")
 
 
 if __name__ == "__main__":

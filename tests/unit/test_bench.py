@@ -196,12 +196,23 @@ def test_a_studys_time_is_divided_without_rest(tmp_path: Path) -> None:
         ("figure", 3.0, 1.5),
         ("spectra", 2.0, 1.9),
     ]
-    stages = workflow.by_stage(done, {"figure": 1.0, "spectra": 0.5})
+    stages = workflow.by_stage(done, {"figure": 1.0, "spectra": 0.5}, {})
     assert stages.loc["figures", ["imports", "start"]].tolist() == [1.0, 0.5]
     assert stages.loc["spectra", "imports"] == pytest.approx(0.1)  # the job took no more
     text = workflow.told(stages, wall=4.0, cores=2)
     assert "compute and imports: 4 s (3 and 1)" in text
     assert "in all 1.78 times" in text
+
+
+def test_imports_that_jobs_make_as_they_go_are_no_compute() -> None:
+    done = [workflow.Job("spectra", "spectra", 3.0, 2.0), workflow.Job("other", "", 1.0, 1.0)]
+    records = [{"script": "spectra", "wall": wall, "snakemake": 0.5} for wall in (1.7, 1.9)]
+    later = workflow.later_seconds(records, heads := {"spectra": 0.8, "": 0.0})
+    assert later == {"spectra": pytest.approx(0.5)}
+    stages = workflow.by_stage(done, heads, later)
+    spectra = stages.loc["spectra", ["compute", "imports", "start"]]
+    assert spectra.tolist() == pytest.approx([1.5, 1.3, 0.2])
+    assert stages.loc["other", "compute"] == 1.0
 
 
 def test_the_script_of_a_product_is_known() -> None:
