@@ -65,8 +65,8 @@ def test_the_cpu_takes_no_more_tokens_at_a_time_than_help_it(
     model, tokens = tiny.model("gpt_neox"), tiny.tokens(8, LENGTH)
     stream(model, tokens, Extraction(sequences=8), Counting(), done.append, pytest.fail)
     assert done == [3, 3, 2]
-    assert activations.at_once(64, 10**6, torch.device("cpu")) == 1
-    assert activations.at_once(64, 10**6, torch.device("meta")) == 64
+    assert activations.at_once(64, tokens, LENGTH - 1, torch.device("cpu")) == 1
+    assert activations.at_once(64, tokens, LENGTH - 1, torch.device("meta")) == 64
 
 
 def test_no_more_rows_are_given_at_a_time_than_a_batch_has(nothing_held_back: None) -> None:

@@ -28,7 +28,7 @@ from tending.positions import Position, indices
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
 
-CPU_TOKENS = 1024
+CPU_TOKENS = 512  # at a time: what lies between products stays in the cache
 
 LOSS = "held_out_loss"
 CIRCUIT = "attention_ov"  # the component that is computed from what is heard, per head too
@@ -116,7 +116,7 @@ def stream(
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
     run, gathered = _Run(model, kind, settings, positions), Gathering(sink)
     with torch.inference_mode(), products():
-        batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
+        batch_size, start = at_once(settings.batch_size, tokens, CPU_TOKENS, model.device), 0
         while start < total:
             rows = torch.from_numpy(tokens[start : min(start + batch_size, total)].astype(np.int64))
             try:
@@ -132,11 +132,12 @@ def stream(
         gathered.flush()
 
 
-def at_once(batch_size: int, length: int, device: torch.device) -> int:
-    """Sequences at a time to begin with: on the CPU more tokens take memory and no less time."""
+def at_once(batch_size: int, tokens: Tokens, most: int, device: torch.device) -> int:
+    """Sequences at a time to begin with: on the CPU `most` tokens, as more take memory and time."""
     if device.type != "cpu":
         return batch_size
-    return min(batch_size, max(1, CPU_TOKENS // length))
+    length: int = tokens.shape[1]
+    return min(batch_size, max(1, most // length))
 
 
 def checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:

@@ -15,7 +15,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tending.activations import Extraction, Progress, Warn, at_once, checked, smaller
+from tending.activations import (
+    CPU_TOKENS,
+    Extraction,
+    Progress,
+    Warn,
+    at_once,
+    checked,
+    smaller,
+)
 from tending.corpus import Tokens
 from tending.families import family
 from tending.held_out_loss import next_token_logits
@@ -132,7 +140,7 @@ def _batches(
             f"the model predicts {head_rows} tokens, the reference {settings.vocabulary}; they are "
             f"checkpoints of different models, so give each a model of its own in `models`"
         )
-    batch_size, start = at_once(settings.batch_size, tokens.shape[1], model.device), 0
+    batch_size, start = at_once(settings.batch_size, tokens, CPU_TOKENS, model.device), 0
     while start < settings.sequences:
         rows = tokens[start : min(start + batch_size, settings.sequences)].astype(np.int64)
         try:

@@ -24,6 +24,7 @@ from tending.spectra import ModelWeights, Shape
 
 VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
 
+CPU_TOKENS = 1024  # at a time
 DEFAULT = ("attention_ov", "mlp_out", "attention_output", "attention_value")
 
 Array = npt.NDArray[np.float64]
@@ -161,7 +162,8 @@ class _Summing:
                 reported = done
 
         while True:
-            possible = at_once(self._micro_batch, tokens.shape[1] - 1, self._passes.model.device)
+            device = self._passes.model.device
+            possible = at_once(self._micro_batch, tokens[:, 1:], CPU_TOKENS, device)
             tried = min(possible, len(tokens))
             try:
                 return self._attempt(name, tokens, tried, report)
