@@ -1,9 +1,11 @@
 """A layer's value and output maps, applied to what the value projection is given."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tending.families import Attention
+from tending.spectra import triangles
 
 
 class AttentionMaps:
@@ -17,8 +19,8 @@ class AttentionMaps:
         # side by side, (d_model, heads * d_head): a view of W_O as models store it
         self._outputs = output.transpose(0, 1).flatten(1)
         # activations times R' have the same Gram matrix as activations times W_O'
-        r = torch.linalg.qr(output.double(), mode="r").R
-        self._gram_root = r.float()
+        r = triangles(output.cpu().numpy()).astype(np.float32)
+        self._gram_root = torch.from_numpy(r).to(output.device)
 
     def values(self, x: Tensor) -> Tensor:
         """W_V^h LN(x) + b_V^h, clipped and normed: (rows, d_model) -> (heads, rows, d_head)."""

@@ -100,19 +100,18 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
     """
     batch, heads, length, _ = query.shape
     group = heads // key.shape[1]
-    scaled, key, values = query * scale, key.contiguous(), value.transpose(2, 3).contiguous()
+    query, key, value = (x.contiguous() for x in (query * scale, key, value))
     later = torch.full((QUERIES, QUERIES), -torch.inf).triu_(1)
     found = query.new_empty(batch, length, heads, value.shape[-1])  # as a projection wants it
     for b in range(batch):
         for h in range(heads):
-            head = scaled[b, h].contiguous()
+            q, k, v = query[b, h], key[b, h // group], value[b, h // group]
             for begin in range(0, length, QUERIES):
                 end = min(begin + QUERIES, length)
-                scores = _product(head[begin:end], key[b, h // group, :end])
+                scores = _product(q[begin:end], k[:end])
                 scores[:, begin:] += later[: end - begin, : end - begin]
                 weights = torch.softmax(scores, dim=-1)
-                seen = values[b, h // group, :, :end].contiguous()
-                found[b, begin:end, h] = _product(weights, seen)
+                found[b, begin:end, h] = _product(weights, v[:end].t())
     return found.transpose(1, 2)
 
 

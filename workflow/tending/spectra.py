@@ -13,6 +13,7 @@ from tending.families import Attention, Config, Family, PublishedFamily, Weights
 
 LOST = 1e-8  # of the sum of singular values: what their squares may hide
 PLAIN = 1e6  # condition of A'A below which its triangular factor is as good as that of A
+HELD = 2**19  # numbers of a stack that are held in float64 at a time, 4 MiB: they stay in the cache
 CHUNK = 2**22  # numbers of a tall matrix that are held in float64 at a time, 32 MiB
 
 PUBLISHED = ("attention_ov", "mlp_out")  # components that the published code computed
@@ -137,18 +138,25 @@ def product_spectra(left: Any, right: Any) -> Spectrum:
     left: (heads, m, k), right: (heads, k, n). With L = Q_L R_L and R' = Q_R R_R, the product L R
     has the singular values of R_L R_R', a k x k matrix if k is at most m and n.
     """
-    tall, wide = (np.asarray(side, dtype=np.float64) for side in (left, right))
-    r_left, r_right = triangles(tall), triangles(wide.swapaxes(1, 2))
+    r_left, r_right = triangles(left), triangles(np.swapaxes(right, 1, 2))
     return np.asarray(np.linalg.svd(r_left @ r_right.swapaxes(1, 2), compute_uv=False))
 
 
-def triangles(stack: Spectrum) -> Spectrum:
+def triangles(stack: Any) -> Spectrum:
     """R with R' R = A' A of every matrix A in a stack: (heads, m, k) -> (heads, min(m, k), k).
 
     Cholesky's factor of A' A, several times quicker than QR, moves singular values of A, and of
     products with it, by about k eps cond(A' A) of themselves: below PLAIN by 1e-8 at most. Where
-    the condition is above that, the factor is that of A = Q R.
+    the condition is above that, the factor is that of A = Q R. In float64, of which few heads are
+    made at a time.
     """
+    heads, m, k = stack.shape
+    some = max(1, HELD // (m * k))
+    parts = (np.asarray(stack[i : i + some], dtype=np.float64) for i in range(0, heads, some))
+    return np.concatenate([_triangles(part) for part in parts])
+
+
+def _triangles(stack: Spectrum) -> Spectrum:
     heads, m, k = stack.shape
     if m < k:
         return np.asarray(np.linalg.qr(stack, mode="r"))
