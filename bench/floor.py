@@ -30,12 +30,16 @@ class Machine:
         self._copy = Yardstick(lambda: np.copyto(target, source), 2 * COPIED)
 
     def yardsticks(self, precision: str) -> tuple[Yardstick, Yardstick]:
-        """Of matrix products, by the library that is fastest here, and of bandwidth."""
+        """Of matrix products, by the library that is fastest here, and of bandwidth.
+
+        precision: `float32`, or `float32 by torch` for the rate of the library that torch takes.
+        """
         if precision not in self._products:
-            ways = [_torch_product(precision)]
-            if precision in ("float32", "float64"):
-                ways.append(_numpy_product(precision))
-            if precision == "float32" and onednn.quicker():
+            dtype, _, library = precision.partition(" by ")
+            ways = [_torch_product(dtype)]
+            if not library and dtype in ("float32", "float64"):
+                ways.append(_numpy_product(dtype))
+            if not library and dtype == "float32" and onednn.quicker():
                 ways.append(_onednn_product())
             self._products[precision] = Yardstick(min(ways, key=self._best), 2.0 * SIZE**3)
         return self._products[precision], self._copy

@@ -26,7 +26,8 @@ class Row:
 
     work, shape: what is done, and on what. ours, other: do it once, from inputs that are there;
     what they return is dropped. alternative: what `other` is. flops: operations that the work
-    needs at least, in `precision`; bytes: that it must at least read and write. target: the ratio
+    needs at least, in `precision`, which may name whose products it is measured by (`float32 by
+    torch`); bytes: that it must at least read and write. target: the ratio
     of the other's time to ours to be reached at 1 thread. note: what a reader must know besides.
     """
 

@@ -3,20 +3,24 @@
 Ours is what the workflow's stage does once the model is loaded: the components `attention_ov`, per
 head and whole, and `mlp_out`, without the held-out loss. The other is what one would write: the
 causal language model of transformers, with hooks that keep what every attention and every MLP
-gives.
+gives. Where oneDNN computes ours, there are rows of torch's own products too, by their rate: what
+ours is where torch's own library is the quickest.
 """
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from bench import shapes
 from bench.measure import Row
-from tending import activations, store
+from tending import activations, onednn, store
 
 # shape, layers (None: all), sequences and their length, target
 SHAPES = (
@@ -31,7 +35,10 @@ LARGE = (("2.8b", None, 2, 512, None),)
 def rows(threads: int) -> Iterator[Row]:
     """Whole models; of 2.8b one layer."""
     for shape in SHAPES:
-        yield from _row(*shape)
+        for row in _row(*shape):
+            yield row
+            if onednn.quicker() and shape[1] is None:
+                yield by_torch(row)
 
 
 def large_rows(threads: int) -> Iterator[Row]:
@@ -65,6 +72,18 @@ def _row(
             target=target,
             note=note,
         )
+
+
+def by_torch(row: Row) -> Row:
+    """The same without oneDNN."""
+
+    def without() -> None:
+        with patch.object(activations, "products", nullcontext):
+            row.ours()
+
+    return replace(
+        row, work=f"{row.work}, products by torch", ours=without, precision="float32 by torch"
+    )
 
 
 def ours(model: Any, tokens: Any, file: Path) -> None:

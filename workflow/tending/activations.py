@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tending.allocation import keep_freed
 from tending.attention_maps import AttentionMaps
 from tending.components import DEFAULT, HEADS, Component, component, inapplicable, probing
 from tending.corpus import Tokens
@@ -114,6 +115,7 @@ def stream(
     kind = family(model.config.model_type)
     total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
     positions = torch.tensor(indices(settings.position, tokens.shape[1]))
+    keep_freed()
     run, gathered = _Run(model, kind, settings, positions), Gathering(sink)
     with torch.inference_mode(), products():
         batch_size, start = at_once(settings.batch_size, tokens, CPU_TOKENS, model.device), 0

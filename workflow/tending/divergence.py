@@ -24,6 +24,7 @@ from tending.activations import (
     checked,
     smaller,
 )
+from tending.allocation import keep_freed
 from tending.corpus import Tokens
 from tending.families import family
 from tending.held_out_loss import next_token_logits
@@ -140,6 +141,7 @@ def _batches(
             f"the model predicts {head_rows} tokens, the reference {settings.vocabulary}; they are "
             f"checkpoints of different models, so give each a model of its own in `models`"
         )
+    keep_freed()
     batch_size, start = at_once(settings.batch_size, tokens, CPU_TOKENS, model.device), 0
     while start < settings.sequences:
         rows = tokens[start : min(start + batch_size, settings.sequences)].astype(np.int64)
