@@ -29,6 +29,8 @@ class Row:
     needs at least, in `precision`, which may name whose products it is measured by (`float32 by
     torch`); bytes: that it must at least read and write. target: the ratio
     of the other's time to ours to be reached at 1 thread. note: what a reader must know besides.
+    times: how often the other's time counts. solve: the eigenvalue problems of the work alone, as
+    quickly as a library does them; solve_flops: what of `flops` is theirs.
     """
 
     work: str
@@ -41,8 +43,9 @@ class Row:
     precision: str = "float64"
     target: float | None = None
     note: str = ""
-    bare: Callable[[], object] | None = None
     times: float = 1.0
+    solve: Callable[[], object] | None = None
+    solve_flops: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,14 @@ class Yardstick:
 class Measured:
     """What a row took; rates of the yardsticks in the same rounds, amount per second.
 
-    bare: seconds, NaN where the row has none.
+    solve: seconds of the eigenvalue problems alone, NaN where the row has none.
     """
 
     ours: Side
     other: Side | None
     rates: tuple[float, ...]
     repetitions: int
-    bare: float = math.nan
+    solve: float = math.nan
 
 
 Clock = Callable[[], float]
@@ -108,7 +111,7 @@ def measured(
     """
     sides = [row.ours] if row.other is None else [row.ours, row.other]
     peaks = [peak_memory(side) for side in sides]
-    runs = [*sides, *([row.bare] if row.bare else [])]
+    runs = [*sides, *([row.solve] if row.solve else [])]
     for unmeasured in (*runs[len(sides) :], *(stick.run for stick in yardsticks)):
         unmeasured()
     rounds: list[list[float]] = []
@@ -123,8 +126,8 @@ def measured(
     found = [Side(s, p) for s, p in zip(medians, peaks, strict=False)]
     rates = tuple(y.amount / s for y, s in zip(yardsticks, medians[len(runs) :], strict=True))
     other = Side(found[1].seconds * row.times, found[1].peak) if row.other else None
-    bare = medians[len(sides)] if row.bare else math.nan
-    return Measured(found[0], other, rates, len(rounds), bare)
+    solve = medians[len(sides)] if row.solve else math.nan
+    return Measured(found[0], other, rates, len(rounds), solve)
 
 
 def _seconds(run: Callable[[], object], now: Clock) -> float:

@@ -18,7 +18,7 @@ SHOWN = (
     ("target", "target", "g"),
     ("floor_s", "floor s", ".3g"),
     ("times_floor", "x floor", ".2f"),
-    ("times_bare", "x bare", ".2f"),
+    ("times_solved_floor", "x solved", ".2f"),
     ("rate_share", "of rate", ".0%"),
     ("ours_mib", "ours MiB", ".0f"),
     ("other_mib", "other MiB", ".0f"),

@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
+from threadpoolctl import threadpool_limits
 
 from bench.measure import Row, installed
 from tending.eigenvalues import eigenvalues
 from tending.families import family
-from tending.spectra import ModelWeights, component_spectra, whole_maps
+from tending.spectra import ModelWeights, component_spectra, triangles, whole_maps
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -34,14 +35,14 @@ WORK = "spectra: all heads' OV, whole OV, MLP"
 def rows(threads: int) -> Iterator[Row]:
     """Against a dense SVD of each product, by NumPy and by torch in single precision."""
     for size in WHOLE:
-        yield _row(size, NUMPY, _numpy)
-    yield _of_a_large_layer()
+        yield _row(size, NUMPY, _numpy, threads)
+    yield _of_a_large_layer(threads)
     if installed("torch"):
         for size in WHOLE:
-            yield _row(size, "dense SVD of every d x d product, torch, float32", _torch)
+            yield _row(size, "dense SVD of every d x d product, torch, float32", _torch, threads)
 
 
-def _row(size: str, alternative: str, svd: Svd) -> Row:
+def _row(size: str, alternative: str, svd: Svd, threads: int) -> Row:
     d, heads, layers, every = SIZES[size]
     source = checkpoint(d, heads, layers)
     return Row(
@@ -54,13 +55,14 @@ def _row(size: str, alternative: str, svd: Svd) -> Row:
         bytes=4.0 * layers * 6 * d * d,
         target=TARGETS[size],
         note="" if layers == every else "all layers are alike: the ratio is that of the model",
-        bare=bare(source, layers),
+        solve=solve(source, layers, threads),
+        solve_flops=layers * problems(d, heads),
     )
 
 
-def _of_a_large_layer() -> Row:
+def _of_a_large_layer(threads: int) -> Row:
     """A layer of 2.8b, of whose 34 matrices the dense way takes one: it needs minutes for all."""
-    row = _row("2.8b", NUMPY, _numpy)
+    row = _row("2.8b", NUMPY, _numpy, threads)
     _, heads, _, _ = SIZES["2.8b"]
     source = checkpoint(SIZES["2.8b"][0], heads, 1)
     attention = source.kind.attention(source.tensors, source.config, 0)
@@ -73,31 +75,27 @@ def _of_a_large_layer() -> Row:
     )
 
 
-def bare(source: ModelWeights, layers: int) -> Callable[[], list[object]]:
-    """The products and eigenvalue problems of ours, of matrices that are ready in float64.
+def solve(source: ModelWeights, layers: int, threads: int) -> Callable[[], list[object]]:
+    """The eigenvalue problems of ours alone, of matrices that are ready.
 
-    Of heads: both Gram matrices and the singular values of k x k matrices; of the whole OV: the
-    product, its Gram matrix, eigenvalues; of the MLP: Gram matrix, eigenvalues. Eigenvalues come
-    from the LAPACK driver with which all of it is quickest.
+    Singular values of every head's k x k matrix; eigenvalues of the Gram matrices of the whole OV
+    and of the MLP. By the LAPACK driver, and with one thread or all, whichever is quickest.
     """
-    ready = []
+    heads, grams = [], []
     for layer in range(layers):
         attention = source.kind.attention(source.tensors, source.config, layer)
-        output, value = (np.float64(side) for side in (attention.output, attention.value))
-        mlp = np.float64(source.kind.mlp_out(source.tensors, layer))
-        ready.append((output, value.swapaxes(1, 2).copy(), *whole_maps(attention), mlp))
-    grams = [mlp @ mlp.T for *_, mlp in ready]
+        left, right = triangles(attention.output), triangles(attention.value.swapaxes(1, 2))
+        heads.append(left @ right.swapaxes(1, 2))
+        w_output, w_value = whole_maps(attention)
+        for matrix in (w_output @ w_value, np.float64(source.kind.mlp_out(source.tensors, layer))):
+            grams.append(matrix @ matrix.T)
 
-    def run(solve: Callable[[Matrix], object]) -> list[object]:
-        found: list[object] = []
-        for (output, value, w_output, w_value, mlp), gram in zip(ready, grams, strict=True):
-            found += [side.swapaxes(1, 2) @ side for side in (output, value)]
-            found.append(np.linalg.svd(found[-1], compute_uv=False))
-            whole = w_output @ w_value
-            found += [whole @ whole.T, solve(gram), mlp @ mlp.T, solve(gram)]
-        return found
+    def run(solver: Callable[[Matrix], object], limit: int) -> list[object]:
+        with threadpool_limits(limit, "blas"):
+            small = [np.linalg.svd(matrices, compute_uv=False) for matrices in heads]
+            return [*small, *map(solver, grams)]
 
-    runs = [partial(run, solve) for solve in SOLVERS]
+    runs = [partial(run, solver, limit) for solver in SOLVERS for limit in sorted({1, threads})]
     return min(runs, key=lambda one: timeit.timeit(one, number=1))
 
 
@@ -158,10 +156,13 @@ def _torch(matrix: Array) -> object:
 
 
 def operations(d: int, heads: int) -> float:
-    """Of one layer: symmetric products count half, an eigenvalue problem 4/3 n^3."""
+    """Of one layer, with its eigenvalue problems: symmetric products count half."""
     k = d / heads
     factors = 2 * heads * (d * k**2 + k**3 / 3)  # Gram matrices and their Cholesky factors
-    small = heads * (2 * k**3 + 8 / 3 * k**3)
-    whole = 2 * d**3 + d**3 + 4 / 3 * d**3
-    mlp = 4 * d**3 + 4 / 3 * d**3
-    return factors + small + whole + mlp
+    small, whole, mlp = heads * 2 * k**3, 2 * d**3 + d**3, 4 * d**3
+    return factors + small + whole + mlp + problems(d, heads)
+
+
+def problems(d: int, heads: int) -> float:
+    """Of one layer's eigenvalue problems, 4/3 n^3, and singular values of heads, 8/3 k^3."""
+    return heads * 8 / 3 * (d / heads) ** 3 + 2 * 4 / 3 * d**3

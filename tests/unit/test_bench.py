@@ -60,21 +60,33 @@ def test_sides_take_turns_and_the_median_counts() -> None:
 
 
 def test_a_part_of_the_alternative_counts_as_often_as_there_are_such_parts() -> None:
-    runs, (_, now) = clockwork({"ours": [9, 2], "other": [9, 3], "bare": [9, 1]})
-    asked = row(ours=runs["ours"], other=runs["other"], bare=runs["bare"], times=34.0)
+    runs, (_, now) = clockwork({"ours": [9, 2], "other": [9, 3]})
+    asked = row(ours=runs["ours"], other=runs["other"], times=34.0)
     found = measured(asked, (), now, repetitions=1, budget=1e6)
     assert found.other is not None and found.other.seconds == 3 * 34
-    assert worker.record(asked, replace(found, rates=(1.0, 1.0)), 1)["times_bare"] == 2.0
 
 
-def test_what_is_bare_is_what_the_stage_computes() -> None:
-    source = spectra.checkpoint(64, 4, layers=1)
-    _, grams, heads, whole, values, *_ = (np.asarray(x) for x in spectra.bare(source, 1)())
+def test_eigenvalue_problems_count_in_the_floor_as_long_as_a_library_takes() -> None:
+    runs, (_, now) = clockwork({"ours": [9, 8], "solve": [9, 1]})
+    asked = row(ours=runs["ours"], other=None, solve=runs["solve"], solve_flops=1e9)
+    found = measured(asked, (), now, repetitions=1, budget=1e6)
+    record = worker.record(asked, replace(found, rates=(1e9, 1e9)), 1)
+    assert (record["floor_s"], record["times_floor"]) == (4.0, 2.0)
+    assert (record["solved_floor_s"], record["times_solved_floor"]) == (3.0 + 1.0, 2.0)
+    without = worker.record(asked, replace(found, rates=(1e9, 1e9), solve=math.nan), 1)
+    assert math.isnan(float(str(without["times_solved_floor"])))
+
+
+def test_the_eigenvalue_problems_are_those_of_the_stage() -> None:
+    source = spectra.checkpoint(64, 4, layers=2)
+    found = [np.asarray(x) for x in spectra.solve(source, 2, threads=1)()]
     ours, _ = spectra.component_spectra(source, spectra.COMPONENTS)
-    np.testing.assert_allclose(np.sqrt(values)[::-1], ours["mlp_out"][0], rtol=1e-6)
-    squares = np.linalg.eigvalsh(whole)[::-1]
-    np.testing.assert_allclose(squares[:32], ours["attention_ov"][0][:32] ** 2, rtol=1e-6)
-    assert heads.shape == ours["attention_ov_heads"][0].shape == grams.shape[:2]
+    for layer in range(2):
+        heads, whole, mlp = found[layer], *found[2 + 2 * layer : 4 + 2 * layer]
+        np.testing.assert_allclose(heads, ours["attention_ov_heads"][layer], rtol=1e-6)
+        np.testing.assert_allclose(np.sqrt(mlp)[::-1], ours["mlp_out"][layer], rtol=1e-6)
+        squares = ours["attention_ov"][layer][:32] ** 2
+        np.testing.assert_allclose(whole[::-1][:32], squares, rtol=1e-6)
 
 
 def test_three_rounds_are_made_however_small_the_budget() -> None:
