@@ -79,7 +79,7 @@ def solve(source: ModelWeights, layers: int, threads: int) -> Callable[[], list[
     """The eigenvalue problems of ours alone, of matrices that are ready.
 
     Singular values of every head's k x k matrix; eigenvalues of the Gram matrices of the whole OV
-    and of the MLP. By the LAPACK driver, and with one thread or all, whichever is quickest.
+    and of the MLP. By LAPACK or our own way, with one thread or all, whichever is quickest.
     """
     heads, grams = [], []
     for layer in range(layers):

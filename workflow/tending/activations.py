@@ -135,7 +135,7 @@ def stream(
 
 
 def at_once(batch_size: int, tokens: Tokens, most: int, device: torch.device) -> int:
-    """Sequences at a time to begin with: on the CPU `most` tokens, as more take memory and time."""
+    """Sequences at a time to begin with: on the CPU `most` tokens: more take memory."""
     if device.type != "cpu":
         return batch_size
     length: int = tokens.shape[1]

@@ -1,7 +1,7 @@
 """Memory that was freed is kept for the next values, where the C library is glibc's.
 
 A pass over a model frees and asks for tens of MiB in every layer. glibc gives them back to the
-system in between, which clears every page of them again: 4 to 7 % of a pass.
+system in between, which clears every page of them again (docs/performance.md).
 """
 
 import ctypes
