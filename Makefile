@@ -1,5 +1,6 @@
 # make run: install exactly pinned dependencies into .venv and run the default study.
 # make test: the same set-up, then all tests, at most four files of them at a time.
+# make test-instruction-sets: the tests of numbers under every instruction set tried here.
 # make bench: side by side with what a user would run instead; BENCH="--only similarity" chooses.
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -7,13 +8,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: run test bench format clean
+.PHONY: run test test-instruction-sets bench format clean
 
 run: .venv/installed
 	$(BIN)/snakemake --cores all --resources gpu=1
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+test-instruction-sets: .venv/installed
+	$(BIN)/python tests/instruction_sets.py
 
 bench: .venv/installed .bench-packages/installed
 	$(BIN)/python -m bench.run $(BENCH)

@@ -139,6 +139,7 @@ def test_a_study_survives_a_cancelled_job_and_a_killed_run(
         slurm.ask("scancel", job)
 
         (left,) = awaited(run, lambda: slurm.jobs_of("convergence", states="running"))
+        slurm.ask("scontrol", "suspend", left)  # or it might end before the next run looks
         made = finished(workplace)
         run.kill()
         killed = end(workplace, run)

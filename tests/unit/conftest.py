@@ -1,4 +1,4 @@
-"""One thread, seeded examples, and no leaks of torch's global switches between tests."""
+"""Seeded examples, a fixed number of threads, and no leaks of torch's switches between tests."""
 
 import os
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ settings.load_profile("tending")
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    """torch on one thread, its determinism switch put back afterwards."""
+def fixed_threads() -> Iterator[None]:
+    """torch on OMP_NUM_THREADS threads (1 where unset), its switches restored afterwards."""
     import torch
 
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)

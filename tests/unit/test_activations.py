@@ -520,7 +520,7 @@ def test_a_checkpoint_that_is_gone_is_not_looked_for_on_the_hub(tmp_path: Path) 
         models.load_model(tmp_path / "step4", "float32", torch.device("cpu"))
 
 
-def test_golden_activations(one_thread: None) -> None:
+def test_golden_activations(fixed_threads: None) -> None:
     model, tokens = tiny.model("gpt_neox", seed=20241015), tiny.tokens(9, LENGTH, seed=20241015)
     numbers: dict[str, list[float]] = {}
     for position in ("last", "all", -3):

@@ -242,7 +242,7 @@ def test_too_few_sequences_and_foreign_tokens() -> None:
         list(divergence.logits(model, tokens, settings(), nothing, nothing))
 
 
-def test_golden_divergence(one_thread: None) -> None:
+def test_golden_divergence(fixed_threads: None) -> None:
     one, other = (tiny.model("gpt_neox", seed=s) for s in (20241015, 20241016))
     numbers = {"logits": logits(one)[:3].ravel()[::7].astype(np.float64).tolist()}
     for vocabulary in (50, 41):

@@ -389,7 +389,7 @@ def test_another_fault_goes_on_as_it_is() -> None:
 # Stored numbers
 
 
-def test_golden_gradients(one_thread: None) -> None:
+def test_golden_gradients(fixed_threads: None) -> None:
     numbers: dict[str, list[float]] = {}
     for name in ("gpt_neox", "llama"):
         model = tiny.model(name, seed=20241015)

@@ -166,13 +166,29 @@ def test_other_types_and_passes_with_gradients_are_left_alone(operation: Counted
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("vendor_id: AuthenticAMD", True), ("vendor_id: GenuineIntel", False)]
+    ("vendor", "capability", "mkl", "expected"),
+    [
+        ("AuthenticAMD", "AVX512", True, True),
+        ("HygonGenuine", "AVX512", True, True),
+        ("AuthenticAMD", "AVX2", True, False),  # MKL's AVX2 kernels serve every vendor
+        ("AuthenticAMD", "DEFAULT", True, False),
+        ("AuthenticAMD", "AVX512", False, False),  # this torch multiplies by another library
+        ("GenuineIntel", "AVX512", True, False),
+        ("GenuineIntel", "AVX2", True, False),
+    ],
 )
-def test_it_is_for_amd_alone(
-    text: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_is_for_processors_whose_avx_512_mkl_leaves_unused(
+    vendor: str,
+    capability: str,
+    mkl: bool,
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "cpuinfo").write_text(text)
+    (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {vendor}\n")
     monkeypatch.setattr(onednn, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
     assert onednn.quicker.__wrapped__() is expected
     monkeypatch.setattr(onednn, "PROCESSOR", tmp_path / "none")
     assert onednn.quicker.__wrapped__() is False
@@ -187,9 +203,16 @@ def test_elsewhere_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted.calls == 0
 
 
-def test_a_torch_without_the_operation_does_it_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_the_operation_does_it_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing() -> None:
         raise AttributeError("no such operation")
 
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: AuthenticAMD\n")
+    monkeypatch.setattr(onednn, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert onednn.quicker.__wrapped__() is True
     monkeypatch.setattr(onednn, "_operation", missing)
     assert onednn.quicker.__wrapped__() is False

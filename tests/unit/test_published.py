@@ -160,7 +160,7 @@ def test_asking_for_the_published_ones_changes_no_other_bit() -> None:
         assert np.array_equal(array, with_both.arrays[name]), name
 
 
-def test_golden_published_activations(one_thread: None) -> None:
+def test_golden_published_activations(fixed_threads: None) -> None:
     flat = captured(published=True).published["attention_ov"].astype(np.float64).ravel()
     sample = flat[np.linspace(0, flat.size - 1, 16).astype(int)].tolist()
     version = activations.VERSION

@@ -12,7 +12,7 @@ from tending import activations, late_phase, models, training
 from tending.checkpoints.trained import Recipe, problems, schedule
 from tending.corpus import Tokens
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("fixed_threads")
 
 VOCABULARY = 40
 RECIPE = Recipe(

@@ -1,8 +1,9 @@
-"""Products of float32 by oneDNN on AMD's processors, where torch takes MKL.
+"""Float32 products by oneDNN where torch's own library leaves AVX-512 unused.
 
-There MKL reaches a half to three quarters of what oneDNN and OpenBLAS do (see docs/performance.md).
-oneDNN comes with torch; the operation is the one that torch's compiler puts in a linear layer's
-place. Values differ from MKL's by rounding alone. It has no gradient.
+MKL uses its AVX-512 kernels on Intel's processors only. On others with AVX-512 it reaches a half to
+three quarters of the rate of oneDNN and OpenBLAS; without AVX-512, MKL is the faster one (see
+docs/performance.md). oneDNN comes with torch; the operation is the one that torch's compiler
+substitutes for a linear layer. Values differ from MKL's by rounding alone. It has no gradient.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 PROCESSOR = Path("/proc/cpuinfo")
-VENDOR = "AuthenticAMD"
+SERVED = "GenuineIntel"  # vendor of the processors on which MKL uses AVX-512
 LONG = 512  # tokens from where on attention in parts is quicker than torch's own
 QUERIES = 256  # of one head, whose scores are held at a time
 THREADS = 2  # with more, heads side by side, as torch has them, are quicker
@@ -39,10 +40,18 @@ def products() -> Iterator[None]:
 
 @cache
 def quicker() -> bool:
-    """Whether this is an AMD processor, and torch has oneDNN's linear operation."""
+    """Whether MKL leaves this processor's AVX-512 unused, and torch has oneDNN's linear operation.
+
+    It follows from the processor and torch's build, not from a timing, so that all jobs on one
+    machine choose alike and their numbers agree to the last bit. ATEN_CPU_CAPABILITY counts.
+    """
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
     try:
-        vendor = VENDOR in PROCESSOR.read_text("utf-8", errors="replace")
-        return vendor and callable(_operation())
+        served = SERVED in PROCESSOR.read_text("utf-8", errors="replace")
+        return not served and callable(_operation())
     except (OSError, AttributeError):
         return False
 

@@ -1,7 +1,9 @@
 """Training of the embedded suite: small GPT-NeoX models of Pythia's shape.
 
 One thread trains one model. Data order, initial weights and every update follow from the recipe
-and the seed alone, so the same recipe gives the same bytes, also after an interruption.
+and the seed alone, so the same recipe gives the same bytes on one machine, also after an
+interruption. Another instruction set or number of threads rounds in another order, and training
+amplifies that.
 """
 
 import json
