@@ -1,17 +1,17 @@
 """What produced a number: hashes of the library's code, versions, hashes of files.
 
 `code_hash` goes into the `params` of a rule, because Snakemake sees a changed script but not a
-changed library. It hashes the syntax tree without docstrings, so comments and formatting cost
-nothing, and it follows imports inside the library, so a change anywhere below is seen.
+changed library. It hashes what the code does, not how or where it is written (see `syntax`), and
+follows imports inside the library, so that a change anywhere below is seen.
 """
 
-import ast
 import hashlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tending import found
+from tending.syntax import Source
 
 PACKAGE = "tending"
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -29,12 +29,13 @@ def code_hash(*modules: str, script: str = "") -> str:
         module = todo.pop()
         if module not in seen:
             seen.add(module)
-            todo += _imports(module)
-    lines = [f"{m} {_module_hash(m)}" for m in sorted(seen)]
+            todo += _source(module).imported
+    # a package that says no more than what belongs in it is no code
+    hashes = sorted({_module_hash(module) for module in seen} - {text_sha256("")})
     if script:
-        text = (SCRIPTS / f"{script}.py").read_text("utf-8")
-        lines.append(f"{script}.py {_tree_hash(ast.parse(text))}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        read = Source((SCRIPTS / f"{script}.py").read_text("utf-8"), _is_module)
+        hashes.append(_hash(read))
+    return text_sha256("\n".join(hashes))[:16]
 
 
 def file_sha256(path: Path) -> str:
@@ -66,39 +67,25 @@ def library_version() -> str:
 
 @cache
 def _module_hash(module: str) -> str:
-    return _tree_hash(_tree(module))
+    return _hash(_source(module))
 
 
-def _tree_hash(tree: ast.Module) -> str:
-    return text_sha256(ast.dump(_without_docstrings(tree)))
+def _hash(source: Source) -> str:
+    """Hash of one module, in which the name of another stands for that one's own text."""
+    return text_sha256(source.text({n: _own_hash(m) for n, m in source.aliases.items()}))
 
 
 @cache
-def _imports(module: str) -> list[str]:
-    """Library modules that `module` imports anywhere in its text, also inside functions."""
-    modules: list[str] = []
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Import):
-            candidates = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            candidates = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
-        else:
-            continue
-        modules += [
-            c for c in candidates if c.split(".")[0] == PACKAGE and found.source(c).exists()
-        ]
-    return modules
+def _own_hash(module: str) -> str:
+    """Hash of one module in which all others are alike, because imports may be circular."""
+    source = _source(module)
+    return text_sha256(source.text(dict.fromkeys(source.aliases, "module")))
 
 
-def _tree(module: str) -> ast.Module:
-    return ast.parse(found.source(module).read_text("utf-8"))
+@cache
+def _source(module: str) -> Source:
+    return Source(found.source(module).read_text("utf-8"), _is_module)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
-        if isinstance(node, kinds) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-    return tree
+def _is_module(name: str) -> bool:
+    return name.split(".")[0] == PACKAGE and found.source(name).exists()
