@@ -3,30 +3,22 @@ from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
-from tending import (
-    awaited,
-    components,
-    config as study,
-    hub_run,
-    pairs,
-    paths,
-    representation_config,
-    run_lock,
-    run_watch,
-    selection,
-    shelf,
-    signatures,
-)
-from tending.job import check_interpreter
-from tending.plan import Plan, embedded_packages, module_version
-from tending.provenance import code_hash, file_sha256
-from tending.published import COMPARISON, FILE as PUBLISHED_VALUES
-from tending.study_files import TABLES
-from tending.turns import Turns
+from tending.hub import run_watch, weight_products, weight_shelf
+from tending import components
+from tending.run import config as study, resolve_first, run_lock
+from tending.study import metric_components, selection
+from tending.core import paths, snakemake_calls
+from tending.stages.representation import representation_config
+from tending.run.job import check_interpreter
+from tending.run.plan import Plan, embedded_packages, module_version
+from tending.core.provenance import code_hash, file_sha256
+from tending.study.published import COMPARISON, FILE as PUBLISHED_VALUES
+from tending.run.study_files import TABLES
+from tending.run.priorities import Turns
 
 min_version("9.20")
 check_interpreter(sys.executable)
-signatures.note_resources(workflow.global_resources.get("_cores"))
+snakemake_calls.note_resources(workflow.global_resources.get("_cores"))
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:
@@ -38,7 +30,7 @@ study.check_schema(
     config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 )
 validate(config, "workflow/schemas/config.schema.yaml")  # fills in the defaults
-pairs.normalise(config)
+metric_components.normalise(config)
 study.check(config)
 
 if workflow.is_main_process and run_lock.take():
@@ -48,7 +40,7 @@ if workflow.is_main_process and run_lock.take():
 
 # What is known without the hub is enough to plan; a run needs the commits.
 unpinned = selection.unpinned(config)
-planning = workflow.output_settings.dryrun or hub_run.only_estimates(sys.argv[1:])
+planning = workflow.output_settings.dryrun or resolve_first.only_estimates(sys.argv[1:])
 if (
     workflow.is_main_process
     and planning
@@ -61,7 +53,7 @@ if (
     )
 elif workflow.is_main_process and (unpinned or selection.unresolved(config)):
     logger.info("Asking the hub for the study's revisions.")
-    for warning in hub_run.resolve(config, Path(workflow.basedir)):
+    for warning in resolve_first.resolve(config, Path(workflow.basedir)):
         logger.warning(warning)
     study.check(config)
 plan = Plan(config)
@@ -74,7 +66,7 @@ if workflow.is_main_process:
 workflow.global_resources.setdefault("download", 2)
 
 if workflow.is_main_process:
-    shelf.announce(
+    weight_shelf.announce(
         config.get("live_checkpoints"), workflow.global_resources.get("gpu").value
     )
 watch, turns = run_watch.Watch(plan.study), Turns(plan)
@@ -145,11 +137,15 @@ include: "rules/plan.smk"
 
 onstart:
     if workflow.is_main_process and selection.unpinned(config):
-        hub_run.refuse_work({job.rule.name for job in workflow.dag.needrun_jobs()})
+        resolve_first.refuse_work(
+            {job.rule.name for job in workflow.dag.needrun_jobs()}
+        )
     if plan.remote_models() and workflow.is_main_process:
-        awaited.await_products(plan.study, plan.weight_products(workflow.dag))
+        weight_products.await_products(
+            plan.study, plan.weight_products(workflow.dag)
+        )
         if not config["keep_checkpoints"]:
-            shelf.trim(plan.study, shelf.limit())
+            weight_shelf.trim(plan.study, weight_shelf.limit())
         watch.start(workflow.scheduler)
 
 
@@ -160,7 +156,9 @@ onerror:
 onsuccess:
     watch.stop()
     if plan.remote_models() and not config["keep_checkpoints"]:
-        shelf.sweep(plan.study, plan.remote_checkpoints(), plan.weight_patterns())
+        weight_shelf.sweep(
+            plan.study, plan.remote_checkpoints(), plan.weight_patterns()
+        )
     # A run of single targets may leave the report behind what it shows.
     if plan.report_is_current():
         logger.info(f"The report is in {plan.path(paths.REPORT)}")

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tending.core.tables import NORMAL_95
 from tending.metrics.similarity import Influence, Matrix, Null, cka_debiased
 from tending.metrics.similarity._jackknife import biased, debiased
 from tending.metrics.similarity._moments import Moments, of_kernels, of_rows
 from tending.metrics.similarity._streams import Aligned
-from tending.tables import NORMAL_95
-from tending.uncertainty import estimate
+from tending.metrics.statistics.uncertainty import estimate
 
 SPECTRA = {"white": 0.0, "i^-1/2": 0.5, "i^-1": 1.0}  # lambda_i = i^-exponent
 TRUE_CKA = (0.2, 0.6, 0.95)

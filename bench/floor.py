@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.measure import Clock, Yardstick
-from tending import onednn
+from tending.models import onednn
 
 SIZE = 1536  # of the square matrices: large enough to be limited by arithmetic alone
 COPIED = 2**27  # bytes, beyond every cache

@@ -26,9 +26,9 @@ import yaml
 
 from bench import shapes
 from bench.measure import peak_memory
-from tending import models
-from tending.activations import Extraction, capture
 from tending.metrics.similarity.cka import linear_cka
+from tending.models import loading
+from tending.stages.activations.activations import Extraction, capture
 
 OUTPUT = Path("results/bench")
 TINY = {"d_model": 64, "layers": 2, "heads": 4, "vocabulary": 256}
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> list[Line]:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--shapes", nargs="+", default=["410m", "2.8b"],
                         choices=[*shapes.PYTHIA, "tiny"])  # fmt: skip
-    parser.add_argument("--dtypes", nargs="+", default=list(models.DTYPES), choices=models.DTYPES)
+    parser.add_argument("--dtypes", nargs="+", default=list(loading.DTYPES), choices=loading.DTYPES)
     parser.add_argument("--sequences", type=int, default=128)
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--compared", type=int, default=4, help="sequences run on the CPU too")
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> list[Line]:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     asked = parser.parse_args(arguments)
     try:
-        device = models.choose_device(asked.device)
+        device = loading.choose_device(asked.device)
     except ValueError as error:
         sys.exit(f"{error}, or give --device cpu --shapes tiny to try the command without a GPU")
     lines = [line for shape in asked.shapes for line in measured(shape, device, asked)]
@@ -98,7 +98,7 @@ def measured(shape: str, device: torch.device, asked: argparse.Namespace) -> lis
     lines = []
     for dtype in asked.dtypes:
         before = memory(device)
-        here = shapes.model(settings, dtype=models.DTYPES[dtype]).to(device)
+        here = shapes.model(settings, dtype=loading.DTYPES[dtype]).to(device)
 
         def once(here: Any = here) -> None:
             taken(here, tokens)
@@ -106,7 +106,7 @@ def measured(shape: str, device: torch.device, asked: argparse.Namespace) -> lis
         errors = compare(truth, taken(here, compared))
         peak = peak_of(once, device, before)
         seconds = statistics.median(timed(once, device) for _ in range(asked.repetitions))
-        rate = matmul_rate(models.DTYPES[dtype], device, 256 if shape == "tiny" else 8192)
+        rate = matmul_rate(loading.DTYPES[dtype], device, 256 if shape == "tiny" else 8192)
         flops = shapes.forward_flops(settings, *tokens.shape, probed=1)
         lines.append(
             Line(

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tending import found
+from tending.core import plugins
 from tending.metrics.similarity import Similarity, UndefinedSimilarityError
-from tending.uncertainty import estimate
+from tending.metrics.statistics.uncertainty import estimate
 
 PACKAGE = "tending.metrics.similarity"
 SHAPES = ((512, 128), (512, 512), (128, 2560))  # rows, width of both sides
@@ -36,7 +36,7 @@ def without_permutations(metric: Similarity) -> Similarity:
 
 def row(name: str, n: int, d: int) -> str:
     x, noise = np.random.default_rng(0).standard_normal((2, n, d), dtype=np.float32)
-    y, metric = x + noise, found.load(PACKAGE, name, "similarity metric").METRIC
+    y, metric = x + noise, plugins.load(PACKAGE, name, "similarity metric").METRIC
     try:
         score = seconds(lambda: metric.compare(x, y))
     except UndefinedSimilarityError:
@@ -50,6 +50,6 @@ def row(name: str, n: int, d: int) -> str:
 if __name__ == "__main__":
     print("| similarity | n | d | score | with interval | with permutations |")
     print("|---|---|---|---|---|---|")
-    for name in found.names(PACKAGE):
+    for name in plugins.names(PACKAGE):
         for n, d in SHAPES:
             print(row(name, n, d), flush=True)

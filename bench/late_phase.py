@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tending import late_phase
-from tending.pooling import student
+from tending.metrics.statistics import late_phase
+from tending.metrics.statistics.means import student
 
 Array = npt.NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, int]], Array]

@@ -13,10 +13,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tending.estimates import Estimates
+from tending.core.estimates import Estimates
 from tending.metrics.similarity import cka_debiased
-from tending.over_layers import median
-from tending.uncertainty import DRAWS, estimate
+from tending.metrics.statistics.uncertainty import DRAWS, estimate
+from tending.stages.convergence.layer_median import median
 
 LAYERS = {
     "6 alike": (0.6,) * 6,

@@ -24,11 +24,14 @@ import numpy as np
 
 from bench import shapes
 from bench.measure import peak_memory
-from tending import found, inspection, representations, store, trajectory
-from tending.comparison import compare
+from tending.core import plugins, store
 from tending.families import family
-from tending.representation_config import package
-from tending.spectra import weight_spectra
+from tending.models import checkpoint_record
+from tending.stages.convergence.comparison import compare
+from tending.stages.representation import representations
+from tending.stages.representation.representation_config import package
+from tending.stages.spectra.weight_spectra import weight_spectra
+from tending.stages.trajectory import trajectory
 
 SEQUENCES, LENGTH = 8, 512
 STEPS, ROWS = 4, 512  # of the files of activations
@@ -103,9 +106,9 @@ def stage(name: str, folder: Path) -> tuple[float, float]:
 def _loaded(checkpoint: Path) -> tuple[Any, Any, float]:
     import torch
 
-    from tending import models
+    from tending.models import loading
 
-    model = models.load_model(checkpoint, "float32", torch.device("cpu"))
+    model = loading.load_model(checkpoint, "float32", torch.device("cpu"))
     tokens = np.random.default_rng(0).integers(
         0, model.config.vocab_size, size=(SEQUENCES, LENGTH + 1), dtype=np.int32
     )
@@ -113,7 +116,7 @@ def _loaded(checkpoint: Path) -> tuple[Any, Any, float]:
 
 
 def _activations(checkpoint: Path, scored: int = 0) -> float:
-    from tending import activations
+    from tending.stages.activations import activations
 
     model, tokens, weights = _loaded(checkpoint)
     settings = activations.Extraction(sequences=SEQUENCES, loss_sequences=scored)
@@ -126,7 +129,7 @@ def _held_out_loss(checkpoint: Path) -> float:
 
 
 def _reference(checkpoint: Path) -> float:
-    from tending import divergence
+    from tending.stages.divergence import divergence
 
     model, tokens, weights = _loaded(checkpoint)
     logits = divergence.logits(model, tokens, _predicted(model), lambda _: None, print)
@@ -135,7 +138,7 @@ def _reference(checkpoint: Path) -> float:
 
 def _divergence(checkpoint: Path) -> float:
     """The reference's logits are read a few at a time, as from a file."""
-    from tending import divergence
+    from tending.stages.divergence import divergence
 
     model, tokens, weights = _loaded(checkpoint)
     count = model.config.vocab_size
@@ -150,7 +153,7 @@ def _divergence(checkpoint: Path) -> float:
 
 
 def _predicted(model: Any) -> Any:
-    from tending import divergence
+    from tending.stages.divergence import divergence
 
     positions = tuple(range(63, LENGTH, 64))
     return divergence.Predicted(SEQUENCES, positions, model.config.vocab_size)
@@ -158,7 +161,7 @@ def _predicted(model: Any) -> Any:
 
 def _gradients(checkpoint: Path) -> float:
     """Kept are two gradients, of this batch and of the one before, and a pass's inner values."""
-    from tending import gradients
+    from tending.stages.gradients import gradients
 
     model, tokens, weights = _loaded(checkpoint)
     settings = gradients.Settings(micro_batch=1)
@@ -203,7 +206,7 @@ def _saved_by_passes(model: Any) -> Iterator[list[dict[int, int]]]:
 
 def _spectra(checkpoint: Path) -> float:
     """All that is computed from could be held, in float32; a matrix at a time is."""
-    described = inspection.inspect(checkpoint, "model", 0, "revision")
+    described = checkpoint_record.inspect(checkpoint, "model", 0, "revision")
     weight_spectra(family(described.family), described.weights(), described.config)
     return 4.0 * described.parameters
 
@@ -216,7 +219,7 @@ def _convergence(folder: Path) -> float:
 
 def _representation(folder: Path) -> float:
     names = ("effective_rank", "anisotropy", "intrinsic_dimension")
-    metrics = {n: found.load(package(n), n, "metric").METRIC for n in names}
+    metrics = {n: plugins.load(package(n), n, "metric").METRIC for n in names}
     with store.Reader(folder / "step0.h5") as source:
         representations.measure(source, list(source.shapes), metrics, 1, print)
         return _size(source)
@@ -225,8 +228,8 @@ def _representation(folder: Path) -> float:
 def _trajectory(folder: Path) -> float:
     metrics = {
         name: (
-            str(found.constant(f"{found.TRAJECTORY}.{name}", "OVER")),
-            found.load(found.TRAJECTORY, name, "trajectory metric").METRIC,
+            str(plugins.constant(f"{plugins.TRAJECTORY}.{name}", "OVER")),
+            plugins.load(plugins.TRAJECTORY, name, "trajectory metric").METRIC,
         )
         for name in ("drift", "checkpoint_map", "layer_map")
     }
@@ -239,7 +242,7 @@ def _trajectory(folder: Path) -> float:
 
 def _similarities() -> dict[str, Any]:
     names = ("cka", "cka_debiased")
-    return {n: found.load(found.SIMILARITY, n, "similarity metric").METRIC for n in names}
+    return {n: plugins.load(plugins.SIMILARITY, n, "similarity metric").METRIC for n in names}
 
 
 def _size(source: store.Reader) -> float:

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from tending.partial import partial, pooled, within_steps
+from tending.metrics.statistics.partial_correlation import partial, pooled, within_steps
 
 MODELS = 3
 SEED = 0

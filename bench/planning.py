@@ -26,9 +26,10 @@ from typing import Any
 
 import yaml
 
-from tending import paths, pins, steps
 from tending.checkpoints import hub
-from tending.pins import Revision
+from tending.core import paths, steps
+from tending.hub import pins
+from tending.hub.pins import Revision
 
 REPOSITORY = Path(__file__).parents[1]
 HEADER = ("plan", "jobs", "wall s", "CPU s", "peak MiB")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tending.effects import least_squares
+from tending.stages.synthesis.effects import least_squares
 
 METRIC, THRESHOLDS = "cka_debiased", ("0.8", "0.9", "0.95")
 EFFECTS = {

@@ -12,8 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from tending import pins
 from tending.families import gpt_neox
+from tending.hub import pins
 
 FILE = Path(__file__).parents[1] / "studies/pythia.pins.json"
 NOTE = (

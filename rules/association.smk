@@ -24,7 +24,9 @@ rule association_table:
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         progress=lookup(within=config, dpath="association/progress"),
         references=plan.reference_steps(),
-        code=code_hash("tending.association_table", script="association_table"),
+        code=code_hash(
+            "tending.stages.synthesis.association_table", script="association_table"
+        ),
     message:
         "Table of the association of rank and convergence"
     script:

@@ -17,7 +17,7 @@ rule train:
         runtime=plan.needs.runtime("training"),
     params:
         recipe=plan.recipe,
-        version=module_version("tending.training"),
+        version=module_version("tending.stages.training.training"),
     message:
         "Training {wildcards.model}"
     script:
@@ -43,7 +43,7 @@ rule checkpoint:
     params:
         folder=plan.checkpoint_folder,
         revision=plan.revision,
-        version=module_version("tending.inspection"),
+        version=module_version("tending.models.checkpoint_record"),
     message:
         "Inspecting {wildcards.model} at step {wildcards.step}"
     script:

@@ -16,7 +16,7 @@ rule convergence:
         runtime=plan.needs.runtime("convergence"),
     params:
         metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
-        code=code_hash("tending.comparison", script="convergence"),
+        code=code_hash("tending.stages.convergence.comparison", script="convergence"),
     message:
         "Convergence of {wildcards.model} at step {wildcards.step}"
     script:

@@ -101,7 +101,9 @@ rule divergence_table:
         runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.divergence_rows", script="divergence_table"),
+        code=code_hash(
+            "tending.stages.divergence.divergence_rows", script="divergence_table"
+        ),
     message:
         "Table of divergences"
     script:

@@ -22,7 +22,7 @@ rule effects_table:
         metrics=config["similarity"],
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         rates=plan.learning_rates(),
-        code=code_hash("tending.effects", script="effects_table"),
+        code=code_hash("tending.stages.synthesis.effects", script="effects_table"),
     message:
         "Table of the effects of size and learning rate"
     script:

@@ -23,7 +23,9 @@ rule evaluations_table:
     params:
         asked=plan.evaluations.asked,
         training_steps=plan.training_steps(),
-        code=code_hash("tending.evaluation_table", script="evaluations_table"),
+        code=code_hash(
+            "tending.stages.evaluations.evaluation_table", script="evaluations_table"
+        ),
     message:
         "Table of evaluations"
     script:
@@ -55,7 +57,8 @@ rule outcome_association_table:
         metrics=config["similarity"],
         references=plan.reference_steps(),
         code=code_hash(
-            "tending.outcome_association", script="outcome_association_table"
+            "tending.stages.synthesis.outcome_association",
+            script="outcome_association_table",
         ),
     message:
         "Table of the association with loss and evaluations"

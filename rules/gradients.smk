@@ -41,7 +41,7 @@ rule gradient_batches:
     params:
         asked=plan.gradients.request,
         context=plan.context,
-        version=module_version("tending.gradient_batches"),
+        version=module_version("tending.stages.gradients.gradient_batches"),
     message:
         "Batches of {wildcards.order} around step {wildcards.step}"
     script:
@@ -70,7 +70,7 @@ rule gradients:
         components=plan.gradients.components,
         device=lookup(within=config, dpath="extraction/device"),
         dtype=lookup(within=config, dpath="extraction/dtype"),
-        version=module_version("tending.gradients"),
+        version=module_version("tending.stages.gradients.gradients"),
     message:
         "Gradients of {wildcards.model} at step {wildcards.step}"
     script:
@@ -101,7 +101,9 @@ rule gradients_table:
         metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
         restricted=plan.restricted("spectrum"),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.gradient_table", script="gradients_table"),
+        code=code_hash(
+            "tending.stages.gradients.gradient_table", script="gradients_table"
+        ),
     message:
         "Table of gradients"
     script:

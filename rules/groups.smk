@@ -18,7 +18,7 @@ rule between:
         runtime=plan.needs.runtime("between"),
     params:
         metrics=plan.metric_codes(study.SIMILARITY, config["similarity"]),
-        code=code_hash("tending.between", script="between"),
+        code=code_hash("tending.stages.seeds.between_seeds", script="between"),
     message:
         "Seeds of {wildcards.group} at step {wildcards.step}"
     script:
@@ -57,7 +57,9 @@ rule groups_table:
         thresholds=lookup(within=config, dpath="stabilisation/thresholds"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.group_tables", "tending.between_tables", script="groups_table"
+            "tending.stages.seeds.group_tables",
+            "tending.stages.seeds.between_seeds_rows",
+            script="groups_table",
         ),
     message:
         "Table of groups of seeds"

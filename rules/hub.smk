@@ -22,7 +22,7 @@ rule fetch:
         repository=plan.repository,
         revision=plan.revision,
         commit=plan.commit,
-        version=module_version("tending.inspection"),
+        version=module_version("tending.models.checkpoint_record"),
     message:
         "Fetching {wildcards.model} at step {wildcards.step}"
     script:
@@ -75,7 +75,7 @@ rule audit_table:
     params:
         asked=plan.audited(),
         policy=lookup(within=config, dpath="duplicates"),
-        code=code_hash("tending.audit", script="audit_table"),
+        code=code_hash("tending.hub.duplicate_audit", script="audit_table"),
     message:
         "Comparing the weights of all revisions by their hashes"
     script:

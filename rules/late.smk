@@ -20,7 +20,9 @@ rule late_phase_table:
         runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.late_rows", script="late_phase_table"),
+        code=code_hash(
+            "tending.stages.synthesis.late_phase_rows", script="late_phase_table"
+        ),
     message:
         "Table of the late phase"
     script:

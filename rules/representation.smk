@@ -15,7 +15,9 @@ rule representation:
         runtime=plan.needs.runtime("representation"),
     params:
         metrics=representation_config.codes(config),
-        code=code_hash("tending.representations", script="representation"),
+        code=code_hash(
+            "tending.stages.representation.representations", script="representation"
+        ),
     message:
         "Representations of {wildcards.model} at step {wildcards.step}"
     script:
@@ -45,7 +47,7 @@ rule representation_table:
     params:
         metrics=config["representation"],
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="representation_table"),
+        code=code_hash("tending.core.tables", script="representation_table"),
     message:
         "Table of representations"
     script:

@@ -1,6 +1,7 @@
 # A workflow of its own: the Snakefile runs it before it plans, when the study has a step on the
 # hub that is not pinned yet. It never runs in a study's own graph.
-from tending import config as study, paths
+from tending.run import config as study
+from tending.core import paths
 
 
 rule revisions:

@@ -18,7 +18,7 @@ rule sample_size:
         sizes=config["sample_sizes"],
         restricted=plan.restricted("similarity"),
         training_steps=plan.training_length,
-        code=code_hash("tending.sample_size", script="sample_size"),
+        code=code_hash("tending.stages.convergence.sample_size", script="sample_size"),
     message:
         "Scores of {wildcards.model} by number of sequences"
     script:
@@ -46,7 +46,7 @@ rule sample_size_table:
         mem_mb=plan.needs.memory("table"),
         runtime=plan.needs.runtime("table"),
     params:
-        code=code_hash("tending.tables", script="sample_size_table"),
+        code=code_hash("tending.core.tables", script="sample_size_table"),
     message:
         "Table of scores by number of sequences"
     script:

@@ -20,7 +20,9 @@ rule spectra:
         components=plan.metric_codes(components.PACKAGE, plan.weighed()),
         vocabulary=plan.vocabulary,
         family=plan.family_code,
-        code=code_hash("tending.weights", "tending.vocabulary", script="spectra"),
+        code=code_hash(
+            "tending.models.weights", "tending.models.vocabulary", script="spectra"
+        ),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"
     script:

@@ -23,8 +23,8 @@ rule effective_rank_table:
         restricted=plan.restricted("spectrum"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.spectrum_table",
-            "tending.restricted",
+            "tending.stages.spectra.spectrum_table",
+            "tending.stages.convergence.component_filter",
             script="effective_rank_table",
         ),
     message:
@@ -58,7 +58,9 @@ rule convergence_table:
         restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.score_rows", "tending.restricted", script="convergence_table"
+            "tending.stages.convergence.score_rows",
+            "tending.stages.convergence.component_filter",
+            script="convergence_table",
         ),
     message:
         "Table of convergence scores"
@@ -94,7 +96,9 @@ rule stabilisation_table:
         restricted=plan.restricted("similarity"),
         training_steps=plan.training_steps(),
         code=code_hash(
-            "tending.resampled", "tending.early_scores", script="stabilisation_table"
+            "tending.stages.convergence.stabilisation_intervals",
+            "tending.stages.convergence.early_scores",
+            script="stabilisation_table",
         ),
     message:
         "Table of stabilisation"
@@ -124,7 +128,7 @@ rule loss_table:
         runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.perplexity", script="loss_table"),
+        code=code_hash("tending.stages.activations.loss_rows", script="loss_table"),
     message:
         "Table of held-out losses"
     script:
@@ -154,7 +158,7 @@ rule training_table:
         runtime=plan.needs.runtime("table"),
     params:
         training_steps=plan.training_steps(),
-        code=code_hash("tending.tables", script="training_table"),
+        code=code_hash("tending.core.tables", script="training_table"),
     message:
         "Table of training logs"
     script:
@@ -186,7 +190,10 @@ rule published_comparison_table:
         published_as=plan.published_as(),
         definitions=plan.definitions(),
         values=file_sha256(PUBLISHED_VALUES),
-        code=code_hash("tending.replication", script="published_comparison_table"),
+        code=code_hash(
+            "tending.stages.synthesis.published_comparison",
+            script="published_comparison_table",
+        ),
     message:
         "Table of the published medians beside this study's"
     script:
@@ -214,7 +221,7 @@ rule summary:
         runtime=plan.needs.runtime("table"),
     params:
         options=plan.figure_options,
-        code=code_hash("tending.summary", script="summary"),
+        code=code_hash("tending.report.summary", script="summary"),
     message:
         "Summary of the study"
     script:

@@ -16,7 +16,7 @@ rule trajectory:
     params:
         metrics=plan.metric_codes(study.TRAJECTORY, config["trajectory"]),
         directions=lookup(within=config, dpath="subspace/directions"),
-        code=code_hash("tending.trajectory", script="trajectory"),
+        code=code_hash("tending.stages.trajectory.trajectory", script="trajectory"),
     message:
         "Trajectory of {wildcards.model}"
     script:
@@ -47,7 +47,9 @@ rule trajectory_table:
         metrics=plan.metric_codes(study.TRAJECTORY, config["trajectory"]),
         references=plan.reference_steps(),
         training_steps=plan.training_steps(),
-        code=code_hash("tending.trajectory_tables", script="trajectory_table"),
+        code=code_hash(
+            "tending.stages.trajectory.trajectory_tables", script="trajectory_table"
+        ),
     message:
         "Table of trajectories"
     script:

@@ -20,7 +20,7 @@ rule verification:
         sequences=lookup(within=config, dpath="corpus/sequences"),
         position=lookup(within=config, dpath="extraction/position"),
         values=file_sha256(PUBLISHED_VALUES),
-        code=code_hash("tending.verification", script="verification"),
+        code=code_hash("tending.stages.synthesis.verification", script="verification"),
     message:
         "Comparing with the published values"
     script:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WHOLE = ("onednn", "spectra", "similarity", "gradients", "free_biases", "training")
+WHOLE = ("onednn", "weight_spectra", "similarity", "gradients", "free_biases", "training")
 GOLDEN = ("activations", "divergence", "published")  # files of which the golden tests alone are run
-FILES = [f"tests/unit/test_{name}.py" for name in (*WHOLE, *GOLDEN)]
-CHOSEN = " or ".join(["golden", *(f"test_{name}" for name in WHOLE)])
+CHOSEN = " or ".join(["golden", *(f"test_{name}.py" for name in WHOLE)])
 ALIASES = {"Prescott": ("Katmai",)}  # how OpenBLAS names these kernels in what it reports
 SETS = ("DEFAULT", "AVX2", "AVX512")  # as torch calls them, from the least on
 
@@ -86,7 +85,7 @@ def run(limit: Limit | None, threads: int) -> int:
         return 1
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *FILES, "-k", CHOSEN],
+        [sys.executable, "-m", "pytest", "-q", *files(), "-k", CHOSEN],
         cwd=ROOT,
         env={**os.environ, **variables},
         capture_output=True,
@@ -97,6 +96,12 @@ def run(limit: Limit | None, threads: int) -> int:
     counts = done.stdout.rstrip().rpartition("\n")[2]
     print(f"{said(found)}: {counts} ({time.perf_counter() - started:.0f} s)", flush=True)
     return done.returncode
+
+
+def files() -> list[str]:
+    """The test files, wherever they lie below tests/unit."""
+    places = [[*ROOT.glob(f"tests/unit/**/test_{name}.py")] for name in (*WHOLE, *GOLDEN)]
+    return [str(place) for (place,) in places]
 
 
 def obeyed(limit: Limit | None, threads: int, found: dict[str, object]) -> bool:

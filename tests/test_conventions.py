@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tending import found, paths
-from tending.config import FIGURES
-from tending.divergence_config import TABLE as DIVERGENCE
-from tending.evaluations import OUTCOMES
-from tending.evaluations import TABLE as EVALUATIONS
-from tending.needs import Needs
-from tending.published import COMPARISON
-from tending.representation_config import TABLE as REPRESENTATION
-from tending.seed_groups import EFFECTS
-from tending.seed_groups import TABLE as GROUPS
-from tending.study_files import TABLES
-from tending.trajectory_checks import TABLE as TRAJECTORY
+from tending.core import paths, plugins
+from tending.run.config import FIGURES
+from tending.run.resources import Needs
+from tending.run.study_files import TABLES
+from tending.stages.divergence.divergence_config import TABLE as DIVERGENCE
+from tending.stages.evaluations.evaluations import OUTCOMES
+from tending.stages.evaluations.evaluations import TABLE as EVALUATIONS
+from tending.stages.representation.representation_config import TABLE as REPRESENTATION
+from tending.stages.trajectory.trajectory_config import TABLE as TRAJECTORY
+from tending.study.published import COMPARISON
+from tending.study.seed_groups import EFFECTS
+from tending.study.seed_groups import TABLE as GROUPS
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 REPOSITORY = Path(__file__).parents[1]
@@ -101,7 +101,7 @@ def profile(name: str) -> dict[str, Any]:
 def test_on_a_cluster_all_tables_and_figures_are_grouped() -> None:
     text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
     tables = set(re.findall(r"^rule (\w+_table|summary|verification):", text, re.MULTILINE))
-    figures = {f"figure_{name}" for name in found.names(FIGURES)}
+    figures = {f"figure_{name}" for name in plugins.names(FIGURES)}
     groups = profile("slurm")["groups"]
     of_models = {"checkpoint", "convergence", "representation", "between"}
     assert set(groups) == tables | figures | of_models
@@ -151,7 +151,7 @@ def test_every_figure_and_table_has_a_caption() -> None:
     )
     extra += (EVALUATIONS, OUTCOMES)
     tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
-    assert captions == {*found.names(FIGURES), *tables, "summary", "workflow"}
+    assert captions == {*plugins.names(FIGURES), *tables, "summary", "workflow"}
 
 
 def test_the_schema_describes_every_key() -> None:

@@ -20,7 +20,9 @@ import torch
 
 from bench import shapes
 from bench.measure import Row
-from tending import activations, onednn, store
+from tending.core import store
+from tending.models import onednn
+from tending.stages.activations import activations
 
 # shape, layers (None: all), sequences and their length, target
 SHAPES = (

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.measure import Row, installed
-from tending import found
-from tending.comparison import compare
+from tending.core import plugins
+from tending.stages.convergence.comparison import compare
 
 Array = npt.NDArray[np.float32]
 Score = Callable[[Array, Array], object]
@@ -22,7 +22,7 @@ SIZES = {  # d_model, heads, layers that are measured, layers of the model
 N, D_HEAD = 128, 64
 FASTER, INTERVALS = 20.0, 1 / 5  # targets: against feature space; of the score with its intervals
 METRICS = {
-    name: found.load("tending.metrics.similarity", name, "similarity metric").METRIC
+    name: plugins.load("tending.metrics.similarity", name, "similarity metric").METRIC
     for name in ("cka", "cka_debiased")
 }
 

@@ -11,9 +11,11 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from bench.measure import Row, installed
-from tending.eigenvalues import eigenvalues
+from tending.components._weights import ModelWeights, whole_maps
 from tending.families import family
-from tending.spectra import ModelWeights, component_spectra, triangles, whole_maps
+from tending.metrics.algebra.eigenvalues import eigenvalues
+from tending.metrics.algebra.singular_values import triangles
+from tending.stages.spectra.weight_spectra import component_spectra
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]

@@ -28,6 +28,6 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: list[float]) ->
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     close_session()
     with Hub() as hub:
-        monkeypatch.setattr("tending.hub.endpoint", lambda: hub.endpoint)
+        monkeypatch.setattr("tending.hub.client.endpoint", lambda: hub.endpoint)
         yield hub
     close_session()

@@ -27,11 +27,12 @@ from tokenizers import Tokenizer
 import tending.corpus.hub as source
 import tending.corpus.hub_text as text_source
 import tending.corpus.text as text_files_source
-from tending import hub as client
-from tending import paths, plan
+from tending.core import paths
 from tending.corpus import CorpusError, Probe, Wanted
 from tending.corpus._parquet import BUFFER
-from tending.hub import HubError
+from tending.hub import client
+from tending.hub.client import HubError
+from tending.run import plan
 
 REPOSITORY = Path(__file__).parents[2]
 NAME = "org/pile"

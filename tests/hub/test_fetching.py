@@ -11,39 +11,25 @@ import time
 from collections import namedtuple
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import pytest
 from faults import Cut, Fault, Status, Trickle, WrongBytes, WrongLength
+from fetched_weights import FOLDER, MODEL, make, publish, resolved
 from huggingface_hub import constants, hf_hub_download
 from server import Hub
 from suites import UNWANTED, Layout, Suite
 
-from tending import awaited, fetching, inspection, paths, pins, resolution, shelf
-from tending.downloads import download
-from tending.hub import ATTEMPTS, LONGEST_PAUSE, HubError
-from tending.pins import File, Pins, Revision
-from tending.shelf import Entry
+from tending.core import paths
+from tending.hub import fetching, pins, weight_products, weight_shelf
+from tending.hub.client import ATTEMPTS, LONGEST_PAUSE, HubError
+from tending.hub.downloads import download
+from tending.hub.pins import File, Revision
+from tending.hub.weight_shelf import Entry
+from tending.models import checkpoint_record
 
-MODEL = "org/model"
 WEIGHTS = "model.safetensors"
-FOLDER = Path("results/s/weights/m/step1")
 STORED = f"/models/{MODEL}/*"  # where large files are
 RESOLVED = f"/{MODEL}/resolve/*"  # where every file is asked for
-
-
-def resolved(*steps: int) -> Pins:
-    """The pins of the model's steps."""
-    model = {"name": "m", "source": "hub", "repository": MODEL}
-    return resolution.resolve([model], {"m": list(steps)}, {})["m"]
-
-
-def publish(hub: Hub, layout: Layout = "safetensors", **odd: Any) -> Revision:
-    """Step 1 of a suite, with nothing asked of the hub so far."""
-    Suite(steps=(0, 1), layout=layout).publish(hub, MODEL, **odd)
-    revision = resolved(1).revisions[1]
-    hub.requests.clear()
-    return revision
 
 
 def fetch(revision: Revision, folder: Path = FOLDER) -> list[str]:
@@ -95,7 +81,7 @@ def test_one_format_and_nothing_else(here: Hub, layout: Layout, names: list[str]
     for name in fetched:
         assert (FOLDER / name).read_bytes() == content(here, revision, name)
     assert here.sent(STORED) == sum(revision.files[n].size for n in names if "index" not in n)
-    assert inspection.inspect(FOLDER, "m", 1, "step1").parameters > 10_000
+    assert checkpoint_record.inspect(FOLDER, "m", 1, "step1").parameters > 10_000
     with here.untouched():
         assert fetch(revision) == sorted(fetched)
 
@@ -203,7 +189,7 @@ def test_two_processes_at_once_fetch_once(here: Hub) -> None:
     publish(here)
     pins.write({"m": resolved(1)}, Path("pins.json"))
     here.fail(f"*/{WEIGHTS}", Trickle(bytes_per_second=100_000))
-    code = f"fetching.arrived({MODEL!r}, revision, shelf.Entry('s', 'm', 1), print)"
+    code = f"fetching.arrived({MODEL!r}, revision, weight_shelf.Entry('s', 'm', 1), print)"
     both = [child(code, here), child(code, here)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(here.asked(f"/models/*/{WEIGHTS}")) == 1
@@ -439,23 +425,15 @@ def test_a_folder_of_another_commit_is_replaced(here: Hub) -> None:
 
 
 @pytest.fixture
-def record(here: Hub) -> inspection.Checkpoint:
+def record(here: Hub) -> checkpoint_record.Checkpoint:
     """A checkpoint of which nothing is made yet."""
     revision = publish(here)
     return fetching.arrived(MODEL, revision, Entry("s", "m", 1), lambda _: None)
 
 
-def make(record: inspection.Checkpoint, *kinds: str, seconds: int = 1) -> None:
-    """Make products; seconds: by how much they are newer than what is there."""
-    for kind in kinds:
-        product = Path(getattr(paths, kind).format(study="s", model="m", step=1))
-        product.parent.mkdir(parents=True, exist_ok=True)
-        product.touch()
-        time = product.stat().st_mtime_ns + seconds * 10**9
-        os.utime(product, ns=(time, time))
-
-
-def test_weights_go_when_everything_is_made(here: Hub, record: inspection.Checkpoint) -> None:
+def test_weights_go_when_everything_is_made(
+    here: Hub, record: checkpoint_record.Checkpoint
+) -> None:
     with here.untouched():
         with fetching.weights(record, "s"):
             make(record, "SPECTRA")
@@ -471,7 +449,9 @@ def test_weights_go_when_everything_is_made(here: Hub, record: inspection.Checkp
     assert [p.name for p in Path("results/s/weights").iterdir()] == [".locks"]
 
 
-def test_weights_that_are_gone_are_fetched_again(here: Hub, record: inspection.Checkpoint) -> None:
+def test_weights_that_are_gone_are_fetched_again(
+    here: Hub, record: checkpoint_record.Checkpoint
+) -> None:
     make(record, "SPECTRA", "ACTIVATIONS")
     shutil.rmtree(FOLDER)
     before = len(here.requests)
@@ -481,7 +461,9 @@ def test_weights_that_are_gone_are_fetched_again(here: Hub, record: inspection.C
     assert {r.path.split("/")[-1] for r in here.requests[before:]} == {"config.json", WEIGHTS}
 
 
-def test_a_deletion_that_was_killed_is_finished(here: Hub, record: inspection.Checkpoint) -> None:
+def test_a_deletion_that_was_killed_is_finished(
+    here: Hub, record: checkpoint_record.Checkpoint
+) -> None:
     shutil.copytree(FOLDER, FOLDER.with_name("step1.deleted"))
     make(record, "SPECTRA", "ACTIVATIONS")
     with fetching.weights(record, "s"):
@@ -494,7 +476,7 @@ def test_weights_of_ones_own_are_left_alone(here: Hub, tmp_path: Path) -> None:
     for name, written in Suite().files(1).items():
         if name in ("config.json", WEIGHTS):
             (Path("mine") / name).write_bytes(written)
-    record = inspection.inspect(Path("mine"), "m", 1, "step1")
+    record = checkpoint_record.inspect(Path("mine"), "m", 1, "step1")
     make(record, "SPECTRA", "ACTIVATIONS")
     with here.untouched(), fetching.weights(record, "s"):
         pass
@@ -531,11 +513,11 @@ def test_dates_are_understood_as_wishes(here: Hub, waits: list[float]) -> None:
 
 
 def test_weights_wait_for_what_the_run_is_going_to_make_again(
-    here: Hub, record: inspection.Checkpoint
+    here: Hub, record: checkpoint_record.Checkpoint
 ) -> None:
     """The products of earlier settings still lie there when the first job ends."""
     make(record, "SPECTRA", "ACTIVATIONS", seconds=-9)
-    awaited.await_products("s", map(str, awaited.products("s", "m", 1)))
+    weight_products.await_products("s", map(str, weight_products.products("s", "m", 1)))
     with here.untouched():
         with fetching.weights(record, "s"):
             make(record, "SPECTRA")
@@ -546,50 +528,50 @@ def test_weights_wait_for_what_the_run_is_going_to_make_again(
 
 
 def test_weights_do_not_wait_for_what_the_run_does_not_make(
-    here: Hub, record: inspection.Checkpoint
+    here: Hub, record: checkpoint_record.Checkpoint
 ) -> None:
-    spectra, _ = awaited.products("s", "m", 1)
-    awaited.await_products("s", [str(spectra)])
+    spectra, _ = weight_products.products("s", "m", 1)
+    weight_products.await_products("s", [str(spectra)])
     with fetching.weights(record, "s"):
         make(record, "SPECTRA")
     assert not FOLDER.exists(), "a run of single targets fills no disk"
 
 
-def test_a_run_sweeps_up_what_was_left(here: Hub, record: inspection.Checkpoint) -> None:
+def test_a_run_sweeps_up_what_was_left(here: Hub, record: checkpoint_record.Checkpoint) -> None:
     planned = {("m", 1)}
     half = FOLDER.with_name("step1.incoming")
     half.mkdir()
     make(record, "SPECTRA")
-    shelf.sweep("s", planned)
+    weight_shelf.sweep("s", planned)
     assert FOLDER.exists() and half.exists(), "activations are still to be made"
     make(record, "ACTIVATIONS")
     with fetching.weights(record, "s", keep=True):
-        shelf.sweep("s", planned)
+        weight_shelf.sweep("s", planned)
         assert FOLDER.exists(), "somebody uses it"
-    shelf.sweep("s", planned)
+    weight_shelf.sweep("s", planned)
     assert not Path("results/s/weights").exists()
-    shelf.sweep("s", planned)
+    weight_shelf.sweep("s", planned)
 
 
 def test_a_step_that_left_the_study_leaves_no_weights(
-    here: Hub, record: inspection.Checkpoint
+    here: Hub, record: checkpoint_record.Checkpoint
 ) -> None:
-    shelf.sweep("s", {("m", 2)})
+    weight_shelf.sweep("s", {("m", 2)})
     assert not Path("results/s/weights").exists()
 
 
 def test_weights_wait_for_gradients_where_the_run_takes_them(
-    here: Hub, record: inspection.Checkpoint
+    here: Hub, record: checkpoint_record.Checkpoint
 ) -> None:
     """Studies without gradients do not wait for any."""
     make(record, "SPECTRA", "ACTIVATIONS")
     gradients = paths.GRADIENTS.format(study="s", model=record.model, step=record.step)
-    awaited.await_products("s", [gradients])
+    weight_products.await_products("s", [gradients])
     with here.untouched():
         with fetching.weights(record, "s"):
             pass
         assert FOLDER.exists()
-        shelf.sweep("s", {("m", 1)}, [*paths.WEIGHT_PRODUCTS, paths.GRADIENTS])
+        weight_shelf.sweep("s", {("m", 1)}, [*paths.WEIGHT_PRODUCTS, paths.GRADIENTS])
         assert FOLDER.exists()
         with fetching.weights(record, "s"):
             make(record, "GRADIENTS")

@@ -10,9 +10,9 @@ from huggingface_hub import HfApi, constants
 from rows import Rows
 from server import Hub
 
-from tending import hub as client
 from tending.corpus import CorpusError, hub
-from tending.gradient_batches import Batches, of_dataset
+from tending.hub import client
+from tending.stages.gradients.gradient_batches import Batches, of_dataset
 
 NAME = "org/pile"
 ROWS = Rows(files=8, batches_per_file=2)  # 16 steps of eight rows of 33 tokens

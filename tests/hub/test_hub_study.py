@@ -16,7 +16,8 @@ from server import Hub
 from studies import Run, Workplace, copy_repository, edit
 from suites import Suite
 
-from tending import paths, pins, tables
+from tending.core import paths, tables
+from tending.hub import pins
 
 TOKEN = "hf_secretOfThisStudy"
 A = Suite(steps=(0, 2, 4, 8), layout="both")

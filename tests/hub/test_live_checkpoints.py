@@ -12,7 +12,7 @@ from server import Hub
 from studies import Workplace, copy_repository, edit
 from suites import Shape, Suite
 
-from tending import paths
+from tending.core import paths
 
 STEPS = tuple(range(0, 400, 10))  # 40 of them
 FEW = (0, 1, 2, 4)

@@ -13,29 +13,31 @@ from typing import Any
 
 import pytest
 
-from tending import awaited, paths, shelf
-from tending.run_watch import ENDING, FETCHING, WORKING, Run, Watch
-from tending.shelf import Claim, Entry
+from tending.core import paths
+from tending.hub import weight_products, weight_shelf
+from tending.hub.run_watch import ENDING, FETCHING, WORKING, Run, Watch
+from tending.hub.weight_shelf import Claim, Entry
 
-LIBRARY = Path(shelf.__file__).parents[1]
+LIBRARY = Path(weight_shelf.__file__).parents[2]
 JOB = """
 import logging, signal, sys
-from tending import shelf
+from tending.hub import weight_shelf
 
 signal.alarm(60)  # a test that waits for what never happens fails
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s", force=True)
-shelf.POLL_SECONDS, shelf.IDLE_SECONDS = 0.002, 0.0
-entry, patient = shelf.Entry("s", "m", int(sys.argv[1])), sys.argv[3] == "fetch"
+weight_shelf.POLL_SECONDS, weight_shelf.IDLE_SECONDS = 0.002, 0.0
+entry, patient = weight_shelf.Entry("s", "m", int(sys.argv[1])), sys.argv[3] == "fetch"
 
 def fill():
     (entry.incoming / "weights").touch()
     entry.incoming.rename(entry.folder)
 
-with shelf.using(entry, shelf.Claim(int(sys.argv[2]), patient), entry.folder.exists, fill):
+claim = weight_shelf.Claim(int(sys.argv[2]), patient)
+with weight_shelf.using(entry, claim, entry.folder.exists, fill):
     print("in use", flush=True)
     sys.stdin.read()
 if not patient:
-    shelf.discard(entry)
+    weight_shelf.discard(entry)
 """
 
 
@@ -51,8 +53,10 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(_: float) -> None:
         raise Waits
 
-    monkeypatch.setattr(shelf, "time", SimpleNamespace(sleep=refuse, monotonic=time.monotonic))
-    monkeypatch.setattr(shelf, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(
+        weight_shelf, "time", SimpleNamespace(sleep=refuse, monotonic=time.monotonic)
+    )
+    monkeypatch.setattr(weight_shelf, "IDLE_SECONDS", 0.0)
 
 
 class Job:
@@ -146,7 +150,7 @@ def used(one: Entry, claim: Claim) -> Iterator[None]:
     def fill() -> None:
         one.incoming.rename(one.folder)
 
-    with shelf.using(one, claim, one.folder.exists, fill):
+    with weight_shelf.using(one, claim, one.folder.exists, fill):
         yield
 
 
@@ -158,7 +162,7 @@ def get(step: int, bound: int, **claim: Any) -> list[int]:
 
 
 def there() -> list[int]:
-    return [one.step for one in shelf.entries("s")]
+    return [one.step for one in weight_shelf.entries("s")]
 
 
 # How many there are
@@ -264,10 +268,10 @@ def test_a_job_that_holds_a_core_takes_the_place_of_what_nobody_uses(
 ) -> None:
     """For longest, unless there is something that nobody needs."""
     put(4, 3, 2)
-    monkeypatch.setattr(shelf, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(weight_shelf, "IDLE_SECONDS", 60.0)
     with pytest.raises(Waits):
         get(5, 3)  # somebody may come
-    monkeypatch.setattr(shelf, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(weight_shelf, "IDLE_SECONDS", 0.0)
     assert get(5, 3) == [2, 3, 5]
     make(2)
     assert get(6, 3) == [3, 5, 6]
@@ -321,7 +325,7 @@ def test_a_run_begins_with_no_more_than_there_may_be() -> None:
     put(1, 2, 3, 4)
     entry(5).deleted.mkdir()
     make(4)
-    shelf.trim("s", 2)
+    weight_shelf.trim("s", 2)
     assert there() == [2, 3]
 
 
@@ -338,16 +342,16 @@ def test_what_is_none_of_ours_is_left_alone() -> None:
 def test_a_checkpoint_that_waits_for_the_reference_leaves_it_a_place() -> None:
     divergences = [paths.DIVERGENCE.format(study="s", model="m", step=step) for step in (1, 9)]
     reference = paths.REFERENCE.format(study="s", model="m")
-    awaited.await_products("s", [reference, *divergences])
+    weight_products.await_products("s", [reference, *divergences])
     with pytest.raises(Waits):
         get(1, 1, patient=True)
     assert get(1, 2, patient=True) == [1]
     assert get(9, 2, patient=True, first=True) == [1, 9]
     make(9, "REFERENCE", "DIVERGENCE")
-    shelf.discard(entry(9))
+    weight_shelf.discard(entry(9))
     assert there() == [1]
     make(1, "DIVERGENCE")
-    shelf.discard(entry(1))
+    weight_shelf.discard(entry(1))
     assert get(2, 1, patient=True) == [2]
 
 
@@ -366,7 +370,7 @@ def test_a_fetch_waits_for_ever_only_if_something_happens(
     caplog.set_level("INFO")
     put(1, 2)
     run(state)
-    monkeypatch.setattr(shelf, "STUCK_SECONDS", 50.0)
+    monkeypatch.setattr(weight_shelf, "STUCK_SECONDS", 50.0)
     clock = iter(range(0, 10**6, 20))
     waited: list[float] = []
 
@@ -375,7 +379,9 @@ def test_a_fetch_waits_for_ever_only_if_something_happens(
         if len(waited) > 20:
             raise Waits
 
-    monkeypatch.setattr(shelf, "time", SimpleNamespace(sleep=wait, monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        weight_shelf, "time", SimpleNamespace(sleep=wait, monotonic=lambda: next(clock))
+    )
     if state == WORKING:
         with pytest.raises(Waits):
             get(3, 2, patient=True)
@@ -386,7 +392,7 @@ def test_a_fetch_waits_for_ever_only_if_something_happens(
 
 
 def test_a_fetch_is_not_stuck_while_weights_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "STUCK_SECONDS", 0.0)
+    monkeypatch.setattr(weight_shelf, "STUCK_SECONDS", 0.0)
     claim = Claim(1, patient=True)
     run(FETCHING)
     with used(entry(1), Claim(1)):
@@ -403,8 +409,8 @@ def test_a_fetch_is_not_stuck_while_weights_are_used(monkeypatch: pytest.MonkeyP
 def test_how_many_there_may_be(
     asked: int | None, gpus: int | None, found: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(shelf.LIMIT_VARIABLE, "")
-    monkeypatch.delenv(shelf.LIMIT_VARIABLE)
-    assert shelf.limit() == 2
-    shelf.announce(asked, gpus)
-    assert shelf.limit() == found
+    monkeypatch.setenv(weight_shelf.LIMIT_VARIABLE, "")
+    monkeypatch.delenv(weight_shelf.LIMIT_VARIABLE)
+    assert weight_shelf.limit() == 2
+    weight_shelf.announce(asked, gpus)
+    assert weight_shelf.limit() == found

@@ -11,12 +11,13 @@ from faults import Status
 from server import Hub
 from suites import Suite
 
-from tending import audit, fetching, inspection, pins
-from tending.hub import HubError
-from tending.pins import Pins
-from tending.resolution import resolve
-from tending.shelf import Entry
-from tending.steps import Spec
+from tending.core.steps import Spec
+from tending.hub import duplicate_audit, fetching, pins
+from tending.hub.client import HubError
+from tending.hub.pins import Pins
+from tending.hub.weight_shelf import Entry
+from tending.models import checkpoint_record
+from tending.run.resolution import resolve
 
 REPOSITORY = "org/model"
 
@@ -214,8 +215,10 @@ def test_a_suite_that_grows_makes_no_duplicate_of_its_old_end(here: Hub) -> None
     first = resolved([0, 2])
     Suite(steps=(0, 1, 2, 4)).publish(here, REPOSITORY)
     second = resolved([0, 2, 4], first)
-    assert not audit.mistaken_steps(audit.listing("m", first, [0, 2], last=2))
-    assert not audit.mistaken_steps(audit.listing("m", second, [0, 2, 4], last=4))
+    assert not duplicate_audit.mistaken_steps(duplicate_audit.listing("m", first, [0, 2], last=2))
+    assert not duplicate_audit.mistaken_steps(
+        duplicate_audit.listing("m", second, [0, 2, 4], last=4)
+    )
 
 
 def test_a_range_without_steps_says_what_there_is(here: Hub) -> None:
@@ -237,7 +240,7 @@ def test_pins_survive_their_file(here: Hub) -> None:
 
 def test_code_that_comes_with_a_model_never_runs(here: Hub, tmp_path: Path) -> None:
     """config.json asks for it in every way there is, and transformers loads the model."""
-    from tending import models
+    from tending.models import loading
 
     suite, trace = Suite(steps=(0, 1)), tmp_path / "it ran"
     suite.publish(here, REPOSITORY)
@@ -250,7 +253,7 @@ def test_code_that_comes_with_a_model_never_runs(here: Hub, tmp_path: Path) -> N
     record = fetching.arrived(REPOSITORY, revision, Entry("s", "m", 1), lambda _: None)
     assert not here.asked("*.py") and not list(Path("results").rglob("*.py"))
     (Path(record.folder) / "own.py").write_bytes(code)  # even where it is
-    loaded = models.load_model(Path(record.folder), "float32", models.choose_device("cpu"))
+    loaded = loading.load_model(Path(record.folder), "float32", loading.choose_device("cpu"))
     assert type(loaded).__name__ == "GPTNeoXForCausalLM"
     assert not trace.exists()
-    assert inspection.inspect(Path(record.folder), "m", 1, "step1").family == "gpt_neox"
+    assert checkpoint_record.inspect(Path(record.folder), "m", 1, "step1").family == "gpt_neox"

@@ -16,7 +16,8 @@ import tending
 LIBRARY = Path(tending.__file__).parent
 SCRIPTS = sorted((LIBRARY.parent / "scripts").glob("*.py"))
 FILES = sorted(LIBRARY.rglob("*.py"))
-PLANNING = ["paths", "provenance", "plan", "config", "run_lock", "turns", "checkpoints.local"]
+PLANNING = ["core.paths", "core.provenance", "run.plan", "run.config", "run.run_lock"]
+PLANNING += ["run.priorities", "checkpoints.local"]
 HEAVY = {"torch", "transformers", "matplotlib", "pandas", "scipy", "h5py"}
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -36,6 +37,49 @@ def imported(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: relative imports are not seen by code_hash"
             found |= {str(node.module), *(f"{node.module}.{a.name}" for a in node.names)}
     return found
+
+
+# From the top of the house down: a room imports from its own floor's room and from floors below.
+FLOORS = (
+    {"notebook", "__main__"},
+    {"report"},
+    {"figures", "run"},
+    {"stages"},
+    {"study"},
+    {"checkpoints", "corpus"},
+    {"hub"},
+    {"models"},
+    {"components"},
+    {"families"},
+    {"metrics"},
+    {"core"},
+)
+PLUG_INS = ("components", "corpus", "checkpoints", "families", "figures", "metrics")
+
+
+def test_every_room_has_a_floor_and_says_what_belongs_in_it() -> None:
+    rooms = {p.name for p in LIBRARY.iterdir() if p.is_dir() and p.name != "__pycache__"}
+    modules = {p.stem for p in LIBRARY.glob("*.py")} - {"__init__"}
+    assert rooms | modules == set().union(*FLOORS)
+    for package in LIBRARY.rglob("__init__.py"):
+        tree = ast.parse(package.read_text("utf-8"))
+        assert ast.get_docstring(tree), package
+        if package.parent != LIBRARY and not name(package).startswith(PLUG_INS):
+            assert len(tree.body) == 1, f"{package} is more than a docstring: planning imports it"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_imports_run_downwards(file: Path) -> None:
+    """Between rooms; a room of two on one floor does not know the other. `core` knows none."""
+
+    def floor(room: str) -> int:
+        return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+
+    own = name(file).split("/")[0].removesuffix(".py")
+    rooms = {i.split(".")[1] for i in imported(file) if i.startswith("tending.")} - {own}
+    rooms &= set().union(*FLOORS)
+    above = {room for room in rooms if own != "__init__" and floor(room) <= floor(own)}
+    assert not above, f"{name(file)} imports from {above}; see FLOORS"
 
 
 def importers(package: str) -> set[str]:
@@ -60,11 +104,11 @@ def test_planning_a_study_loads_nothing_heavy(module: str) -> None:
 def test_reading_the_families_and_sources_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from tending import found\n"
+        "from tending.core import plugins\n"
         "from tending.families import family\n"
         "from tending.checkpoints import source\n"
-        "[family(n) for n in found.names('tending.families')]\n"
-        "[source(n) for n in found.names('tending.checkpoints')]\n"
+        "[family(n) for n in plugins.names('tending.families')]\n"
+        "[source(n) for n in plugins.names('tending.checkpoints')]\n"
         "print(*{m.split('.')[0] for m in sys.modules})\n"
     )
     loaded = subprocess.run(
@@ -78,7 +122,7 @@ def test_nothing_in_the_library_imports_snakemake() -> None:
 
 
 def test_only_the_store_imports_h5py() -> None:
-    assert importers("h5py") == {"store.py"}
+    assert importers("h5py") == {"core/store.py"}
 
 
 def test_metrics_import_numbers_only() -> None:
@@ -100,7 +144,13 @@ def test_families_hold_no_mathematics() -> None:
 def test_figures_see_tables_only() -> None:
     for file in FILES:
         if name(file).startswith("figures/"):
-            outside = {"torch", "transformers", "h5py", "tending.store", "tending.activations"}
+            outside = {
+                "torch",
+                "transformers",
+                "h5py",
+                "tending.core.store",
+                "tending.stages.activations.activations",
+            }
             assert not outside & imported(file), file
 
 

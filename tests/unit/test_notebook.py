@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 import tending
-from tending import found
+from tending.core import plugins
 from tending.metrics.similarity.cka import linear_cka
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,15 +48,15 @@ def test_capture_is_the_workflows_own(checkpoints: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_metric_is_found_by_its_name(kind: str) -> None:
     package = f"tending.metrics.{kind}"
-    for name in found.names(package):
-        metric = found.load(package, name, "metric").METRIC
+    for name in plugins.names(package):
+        metric = plugins.load(package, name, "metric").METRIC
         assert getattr(tending, name) is (
             metric.compare if kind == "similarity" else metric.compute
         )
 
 
 def test_no_metric_has_the_name_of_another_or_of_a_module() -> None:
-    names = [name for kind in KINDS for name in found.names(f"tending.metrics.{kind}")]
+    names = [name for kind in KINDS for name in plugins.names(f"tending.metrics.{kind}")]
     modules = {path.stem for path in Path(tending.__file__).parent.iterdir()}
     assert len(set(names)) == len(names)
     assert not modules & {*names, "open_checkpoint", "capture", "estimate"}
@@ -86,7 +86,7 @@ def listed(what: str) -> list[str]:
 def test_the_command_lists_every_metric_with_its_laws() -> None:
     lines = listed("metrics")
     for kind in KINDS:
-        for name in found.names(f"tending.metrics.{kind}"):
+        for name in plugins.names(f"tending.metrics.{kind}"):
             assert sum(line.split()[:1] == [name] for line in lines) == 1
     cka = next(line for line in lines if line.split()[:1] == ["cka"])
     assert "0 to 1" in cka

@@ -14,9 +14,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from tending import families, found
+from tending import families
+from tending.core import plugins
 
-FAMILIES = found.names("tending.families")
+FAMILIES = plugins.names("tending.families")
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,

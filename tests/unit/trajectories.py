@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tending import found, tables, trajectory_tables
-from tending.config import TRAJECTORY
+from tending.core import plugins, tables
 from tending.metrics.trajectory._intervals import with_errors, with_null
-from tending.trajectory_files import Trajectory
+from tending.run.config import TRAJECTORY
+from tending.stages.trajectory import trajectory_tables
+from tending.stages.trajectory.trajectory_files import Trajectory
 
 DIRECTIONS = 10
 Values = npt.NDArray[np.float64]
@@ -25,7 +26,8 @@ def fabricate(
         for name, (parameters, layers) in sizes.items()
     ]
     loaded = {
-        n: found.load(TRAJECTORY, n, "trajectory metric").METRIC for n in found.names(TRAJECTORY)
+        n: plugins.load(TRAJECTORY, n, "trajectory metric").METRIC
+        for n in plugins.names(TRAJECTORY)
     }
     blocks = [
         block

@@ -9,8 +9,10 @@ from studies import FIGURES, RECIPE, Workplace
 from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXForCausalLM
 
-from tending import gradient_file, store, training
 from tending.checkpoints.trained import Recipe
+from tending.core import store
+from tending.stages.gradients import gradient_file
+from tending.stages.training import training
 
 ASKED = {"gradients": {"sequences": 2}, "figures": [*FIGURES, "six_panels"]}
 OWN = {"gradients": 6, "gradient_batches": 6, "gradients_table": 1, "figure_six_panels": 1}

@@ -7,7 +7,7 @@ from typing import Any
 
 from studies import FIGURES, RECIPE, Workplace, contents, study
 
-from tending import tables
+from tending.core import tables
 
 Copied = Callable[..., Workplace]
 STEPS = 3

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from studies import Run, Workplace
 
-from tending import store
+from tending.core import store
 
 STEPS = [0, 2, 6]
 

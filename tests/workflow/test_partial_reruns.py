@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from studies import FIGURES, RECIPE, Run, Workplace, contents, edit, study
 
-from tending import store, tables
+from tending.core import store, tables
 
 Copied = Callable[..., Workplace]
 AGGREGATES = Counter(

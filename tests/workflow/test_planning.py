@@ -12,8 +12,11 @@ import pytest
 import yaml
 
 from bench import planning
-from tending import found, hub_run, paths, pins, selection, steps
 from tending.checkpoints import hub
+from tending.core import paths, plugins, steps
+from tending.hub import pins
+from tending.run import resolve_first
+from tending.study import selection
 
 REPOSITORY = Path(__file__).parents[2]
 AGGREGATES = r"\w+_table|figure_\w+|summary|report|study_config"
@@ -80,9 +83,9 @@ def test_pins_are_joined_once_for_all_jobs(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_files_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    found.literals("tending.components.mlp_out")
+    plugins.literals("tending.components.mlp_out")
     monkeypatch.setattr("ast.parse", lambda text: pytest.fail("parsed again"))
-    assert found.literals("tending.components.mlp_out")
+    assert plugins.literals("tending.components.mlp_out")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_files_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_the_target_plan_alone_leaves_the_hub_in_peace(
     arguments: list[str], only: bool
 ) -> None:
-    assert hub_run.only_estimates(arguments) is only
+    assert resolve_first.only_estimates(arguments) is only
 
 
 def test_the_target_plan_prints_and_makes_nothing(tmp_path: Path) -> None:
@@ -120,6 +123,6 @@ def test_the_target_plan_prints_and_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_runs_without_commits() -> None:
-    hub_run.refuse_work({"plan"})
+    resolve_first.refuse_work({"plan"})
     with pytest.raises(ValueError, match="fetch cannot run beside the target `plan`; name `plan`"):
-        hub_run.refuse_work({"plan", "fetch", "spectra"})
+        resolve_first.refuse_work({"plan", "fetch", "spectra"})

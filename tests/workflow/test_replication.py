@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from conftest import Run, Workplace
 
-from tending import store, tables, verification
+from tending.core import store, tables
+from tending.stages.synthesis import verification
 
 STEPS = {13000: 0, 23000: 2, 143000: 6}  # the paper's step: the toy's
 Finished = tuple[Workplace, Run]

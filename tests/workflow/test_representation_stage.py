@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from studies import FIGURES, Workplace
 
-from tending import tables
+from tending.core import tables
 
 OWN = Counter({"representation": 6, "representation_table": 1, "study_config": 1, "report": 1})
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from studies import FIGURES, Run, Workplace
 
-from tending import store, tables
+from tending.core import store, tables
 
 CHECKPOINTS = 6  # two models, three steps
 KEYS = ["model", "step", "component", "layer", "head", "quantity", "definition"]

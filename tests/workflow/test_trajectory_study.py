@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from studies import FIGURES, Workplace, study
 
-from tending import store, tables, trajectory_files
+from tending.core import store, tables
 from tending.metrics.trajectory._intervals import PARTS
+from tending.stages.trajectory import trajectory_files
 
 
 def test_trajectories_are_computed_by_themselves(copied: Callable[..., Workplace]) -> None:

@@ -3,18 +3,12 @@
 import logging
 from pathlib import Path
 
-from tending import activations as extraction
-from tending import (
-    devices,
-    extent,
-    fetching,
-    inspection,
-    lean_transformers,
-    models,
-    positions,
-    store,
-)
-from tending.job import progress, running
+from tending.core import positions, store
+from tending.hub import fetching
+from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.run.job import progress, running
+from tending.stages.activations import activations as extraction
+from tending.study import row_limits
 
 
 def main(
@@ -28,15 +22,15 @@ def main(
     keep: bool,
     output: Path,
 ) -> None:
-    checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
+    checkpoint, corpus = checkpoint_record.read(record), store.read_arrays(tokens, ["tokens"])
     probe = corpus.arrays["tokens"]
     probed = len(positions.indices(settings.position, probe.shape[1]))
-    extent.check(settings.sequences, probed, similarity)
+    row_limits.check(settings.sequences, probed, similarity)
     total = max(settings.sequences, settings.loss_sequences)
-    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
         logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         attributes = {
-            **store.checkpoint_attributes(study, checkpoint),
+            **checkpoint_record.attributes(study, checkpoint),
             "corpus_sha256": corpus.attributes["corpus_sha256"],
             "tokens_shape": probe.shape,
             "position": positions.recorded(settings.position),
@@ -46,7 +40,7 @@ def main(
             "extraction_version": extraction.VERSION,
         }
         lean_transformers.import_model_class(checkpoint.family)
-        model = models.load_model(
+        model = loading.load_model(
             Path(checkpoint.folder), dtype, chosen, settings.loss_sequences > 0
         )
         with (

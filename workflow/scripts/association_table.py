@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tending import tables
-from tending.association_table import Asked, association
-from tending.job import running
+from tending.core import tables
+from tending.run.job import running
+from tending.stages.synthesis.association_table import Asked, association
 
 
 def main(parquets: list[Path], asked: Asked, csv: Path, parquet: Path) -> None:

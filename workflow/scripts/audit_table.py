@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tending import audit, tables
 from tending.checkpoints import hub
-from tending.job import running
+from tending.core import tables
+from tending.hub import duplicate_audit
+from tending.run.job import running
 
 
 def main(
@@ -23,13 +24,13 @@ def main(
     for model in models:
         pinned = hub.resolved(model, study)
         last = hub.last_step(model, study)
-        listed = audit.listing(model["name"], pinned, asked[model["name"]], last)
-        mistaken = audit.mistaken_steps(listed)
+        listed = duplicate_audit.listing(model["name"], pinned, asked[model["name"]], last)
+        mistaken = duplicate_audit.mistaken_steps(listed)
         if mistaken:
             verb = "left out" if policy == "drop" else "kept"
-            logging.warning("%s, %s: %s", model["name"], verb, audit.described(mistaken))
-        rows += [audit.row(study, entry, policy) for entry in listed]
-    tables.write(audit.table(rows), csv, parquet)
+            logging.warning("%s, %s: %s", model["name"], verb, duplicate_audit.described(mistaken))
+        rows += [duplicate_audit.row(study, entry, policy) for entry in listed]
+    tables.write(duplicate_audit.table(rows), csv, parquet)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from tending import inspection
-from tending.job import running
+from tending.models import checkpoint_record
+from tending.run.job import running
 
 
 def main(folder: Path, model: str, step: int, revision: str, record: Path) -> None:
-    checkpoint = inspection.inspect(folder, model, step, revision)
+    checkpoint = checkpoint_record.inspect(folder, model, step, revision)
     logging.info(
         "%s: %s, %d parameters in %d files, weights sha256 %s",
         folder,
@@ -17,7 +17,7 @@ def main(folder: Path, model: str, step: int, revision: str, record: Path) -> No
         len(checkpoint.files),
         checkpoint.weights_sha256,
     )
-    inspection.write(checkpoint, record)
+    checkpoint_record.write(checkpoint, record)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from tending import found, store
-from tending.comparison import compare
-from tending.found import SIMILARITY
-from tending.job import running
+from tending.core import plugins, store
+from tending.core.plugins import SIMILARITY
+from tending.run.job import running
+from tending.stages.convergence.comparison import compare
 
 
 def main(source: Path, reference: Path, metrics: dict[str, str], code: str, scores: Path) -> None:
@@ -16,7 +16,7 @@ def main(source: Path, reference: Path, metrics: dict[str, str], code: str, scor
         kept = store.kept_scores(scores, attributes, metrics)
         missing = [name for name in metrics if name not in kept]
         logging.info("kept: %s; computing: %s", ", ".join(kept) or "-", ", ".join(missing) or "-")
-        loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in missing}
+        loaded = {n: plugins.load(SIMILARITY, n, "similarity metric").METRIC for n in missing}
         components = [name for name in here.shapes if name != store.LOSS]
         rows = here.shapes[components[0]][-2]
         each = rows // int(here.attributes["sequences"])

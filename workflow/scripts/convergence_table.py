@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tending import restricted, store, tables
-from tending.job import progress, running
-from tending.score_rows import score_blocks
+from tending.core import store, tables
+from tending.run.job import progress, running
+from tending.stages.convergence import component_filter
+from tending.stages.convergence.score_rows import score_blocks
 
 
 def main(
@@ -26,7 +27,7 @@ def main(
                 block
                 for metric in metrics
                 for component, estimates in read.metrics[metric].items()
-                if restricted.taken(only or {}, metric, component)
+                if component_filter.taken(only or {}, metric, component)
                 for block in score_blocks(place, component, metric, estimates, rows)
             ]
             advance()
@@ -41,5 +42,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
         )

@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
-from tending import corpus, store
-from tending.job import running
+from tending import corpus
+from tending.core import store
+from tending.run.job import running
 
 
 def main(

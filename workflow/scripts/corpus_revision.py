@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from tending.corpus import hub
-from tending.job import running
+from tending.run.job import running
 
 
 def main(dataset: str, revision: str, pin: Path) -> None:

@@ -4,18 +4,12 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from tending import (
-    devices,
-    divergence,
-    divergence_files,
-    fetching,
-    inspection,
-    lean_transformers,
-    models,
-    store,
-)
-from tending.divergence_config import Positions, probed
-from tending.job import progress, running
+from tending.core import store
+from tending.hub import fetching
+from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.run.job import progress, running
+from tending.stages.divergence import divergence, divergence_files
+from tending.stages.divergence.divergence_config import Positions, probed
 
 
 def main(
@@ -32,13 +26,13 @@ def main(
     keep: bool,
     output: Path,
 ) -> None:
-    checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
+    checkpoint, corpus = checkpoint_record.read(record), store.read_arrays(tokens, ["tokens"])
     probe = corpus.arrays["tokens"]
     places = tuple(probed(positions, probe.shape[1]))
     with (
         store.Reader(reference) as file,
         fetching.weights(checkpoint, study, keep),
-        devices.taken(device) as chosen,
+        gpu_lock.taken(device) as chosen,
     ):
         logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         count = file.shapes[divergence_files.LOGITS][1]
@@ -47,11 +41,11 @@ def main(
             study, checkpoint, corpus.attributes, probe.shape, settings, dtype, chosen.type
         )
         divergence_files.check(
-            reference, file.attributes, attributes, inspection.read(reference_record)
+            reference, file.attributes, attributes, checkpoint_record.read(reference_record)
         )
         rows = partial(file.part, divergence_files.LOGITS)
         lean_transformers.import_model_class(checkpoint.family)
-        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
         with progress(sequences, "sequences") as advance:
             found = divergence.divergences(model, probe, settings, rows, advance, logging.warning)
         divergence_files.write(output, found, attributes, file.attributes)

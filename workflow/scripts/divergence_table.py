@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tending import divergence_rows, store, tables
-from tending.job import progress, running
+from tending.core import store, tables
+from tending.run.job import progress, running
+from tending.stages.divergence import divergence_rows
 
 
 def main(divergences: list[Path], training_steps: dict[str, int], csv: Path, parquet: Path) -> None:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from tending import found, restricted, store, tables
-from tending.found import SPECTRUM
-from tending.job import progress, running
-from tending.spectrum_table import spectrum_blocks
+from tending.core import plugins, store, tables
+from tending.core.plugins import SPECTRUM
+from tending.run.job import progress, running
+from tending.stages.convergence import component_filter
+from tending.stages.spectra.spectrum_table import spectrum_blocks
 
 
 def main(
@@ -17,7 +18,7 @@ def main(
     only: dict[str, list[str]] | None = None,
 ) -> None:
     """only: components of a metric that is not taken of all."""
-    loaded = {n: found.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
+    loaded = {n: plugins.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
     blocks = []
     with progress(len(spectra), "files") as advance:
         for path in spectra:
@@ -36,5 +37,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
         )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tending import tables
-from tending.effects import effects
-from tending.job import running
+from tending.core import tables
+from tending.run.job import running
+from tending.stages.synthesis.effects import effects
 
 
 def main(

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from tending import atomic, store
+from tending.core import atomic, store
 from tending.corpus import embedded, tokens_sha256
-from tending.job import running
+from tending.run.job import running
 
 
 def main(packages: list[str], study: str, corpus: Path, tokenizer: Path) -> None:

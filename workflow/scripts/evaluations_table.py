@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tending import evaluations, tables
-from tending.evaluation_table import evaluations as scores_table
-from tending.job import running
+from tending.core import tables
+from tending.run.job import running
+from tending.stages.evaluations import evaluations
+from tending.stages.evaluations.evaluation_table import evaluations as scores_table
 
 
 def main(

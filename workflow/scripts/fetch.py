@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tending import fetching, inspection
 from tending.checkpoints import hub
-from tending.job import progress, running
-from tending.shelf import Entry
+from tending.hub import fetching
+from tending.hub.weight_shelf import Entry
+from tending.models import checkpoint_record
+from tending.run.job import progress, running
 
 
 def main(
@@ -27,7 +28,7 @@ def main(
         checkpoint.parameters,
         checkpoint.weights_sha256,
     )
-    inspection.write(checkpoint, record)
+    checkpoint_record.write(checkpoint, record)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from tending import found, tables, trajectory_files, trajectory_tables
+from tending.core import plugins, tables
+from tending.core.plugins import FIGURES
 from tending.figures import Options
 from tending.figures._style import save
-from tending.found import FIGURES
-from tending.job import running
+from tending.run.job import running
+from tending.stages.trajectory import trajectory_files, trajectory_tables
 
 
 def main(name: str, inputs: list[Path], options: Options, pdf: Path, png: Path) -> None:
@@ -14,7 +15,7 @@ def main(name: str, inputs: list[Path], options: Options, pdf: Path, png: Path) 
     read = {path.stem: tables.read(path) for path in inputs if path.suffix == ".parquet"}
     trajectories = [trajectory_files.read(path) for path in inputs if path.suffix == ".h5"]
     read |= trajectory_tables.maps(name, trajectories) if trajectories else {}
-    save(found.load(FIGURES, name, "figure").draw(read, options), pdf, png)
+    save(plugins.load(FIGURES, name, "figure").draw(read, options), pdf, png)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from tending import gradient_batches, store
-from tending.job import running
+from tending.core import store
+from tending.run.job import running
+from tending.stages.gradients import gradient_batches
 
 
 def main(

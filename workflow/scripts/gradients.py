@@ -3,18 +3,10 @@
 import logging
 from pathlib import Path
 
-from tending import (
-    devices,
-    fetching,
-    gradient_batches,
-    gradient_file,
-    gradients,
-    inspection,
-    lean_transformers,
-    models,
-    store,
-)
-from tending.job import progress, running
+from tending.hub import fetching
+from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.run.job import progress, running
+from tending.stages.gradients import gradient_batches, gradient_file, gradients
 
 
 def main(
@@ -29,13 +21,13 @@ def main(
     output: Path,
 ) -> None:
     """parts: how the study's tokens are divided, where `batches` is their file."""
-    checkpoint, taken = inspection.read(record), gradient_batches.read(batches, parts)
+    checkpoint, taken = checkpoint_record.read(record), gradient_batches.read(batches, parts)
     names = [name for name, _ in taken.batches]
     sequences = sum(len(tokens) for _, tokens in taken.batches)
-    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
         logging.info("%s in %s on %s: %s", checkpoint.folder, dtype, chosen, ", ".join(names))
         attributes = {
-            **store.checkpoint_attributes(study, checkpoint),
+            **checkpoint_record.attributes(study, checkpoint),
             "corpus_sha256": taken.sha256,
             "tokens_shape": (len(names), *taken.batches[0][1].shape),
             "training_batches": taken.of_training,
@@ -44,7 +36,7 @@ def main(
             "gradients_version": gradients.VERSION,
         }
         lean_transformers.import_model_class(checkpoint.family)
-        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
         with progress(sequences, "sequences") as advance:
             measured = gradients.of_batches(
                 model, taken.batches, settings, advance, logging.warning

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from tending import found, gradient_file, gradient_table, restricted, tables
-from tending.found import SPECTRUM
-from tending.job import progress, running
+from tending.core import plugins, tables
+from tending.core.plugins import SPECTRUM
+from tending.run.job import progress, running
+from tending.stages.convergence import component_filter
+from tending.stages.gradients import gradient_file, gradient_table
 
 
 def main(
@@ -16,7 +18,7 @@ def main(
     parquet: Path,
 ) -> None:
     """only: components of a metric that is not taken of all."""
-    loaded = {n: found.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
+    loaded = {n: plugins.load(SPECTRUM, n, "spectrum metric").METRIC for n in metrics}
     blocks: list[tables.Columns] = []
     with progress(len(gradients), "files") as advance:
         for path in gradients:
@@ -32,7 +34,7 @@ if __name__ == "__main__":
         main(
             [Path(p) for p in snakemake.input.gradients],
             [line.split()[0] for line in snakemake.params.metrics],
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
-from tending import between, group_tables, restricted, tables
-from tending.between_tables import between_blocks
-from tending.job import progress, running
+from tending.core import tables
+from tending.run.job import progress, running
+from tending.stages.convergence import component_filter
+from tending.stages.seeds import between_seeds, group_tables
+from tending.stages.seeds.between_seeds_rows import between_blocks
 
 
 def main(
@@ -27,9 +29,11 @@ def main(
     blocks = group_tables.groups(members, *read, metrics, ranks, thresholds)
     with progress(len(pairs), "files") as advance:
         for path in pairs:
-            scores, attributes = between.read(path)
+            scores, attributes = between_seeds.read(path)
             scores = {
-                metric: {c: v for c, v in own.items() if restricted.taken(only or {}, metric, c)}
+                metric: {
+                    c: v for c, v in own.items() if component_filter.taken(only or {}, metric, c)
+                }
                 for metric, own in scores.items()
             }
             models = json.loads(attributes["members"])
@@ -56,5 +60,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
         )

@@ -6,9 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tending import atomic, fetching
 from tending.checkpoints import hub
-from tending.job import running
+from tending.core import atomic
+from tending.hub import fetching
+from tending.run.job import running
 
 
 def main(model: Mapping[str, Any], study: str, digest: str, tokenizer: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tending import late_phase, late_rows, store, tables
-from tending.job import progress, running
+from tending.core import store, tables
+from tending.metrics.statistics import late_phase
+from tending.run.job import progress, running
+from tending.stages.synthesis import late_phase_rows
 
 
 def main(activations: list[Path], training_steps: dict[str, int], csv: Path, parquet: Path) -> None:
@@ -25,7 +27,7 @@ def main(activations: list[Path], training_steps: dict[str, int], csv: Path, par
         late = late_phase.of_losses(list(own), np.stack(list(own.values())))
         whole = {k: v for k, v in vars(places[model]).items() if k not in ("step", "progress")}
         n = next(iter(own.values())).size
-        blocks += late_rows.blocks(whole, store.LOSS, late, training_steps[model], n)
+        blocks += late_phase_rows.blocks(whole, store.LOSS, late, training_steps[model], n)
     tables.write(tables.table(blocks), csv, parquet)
 
 

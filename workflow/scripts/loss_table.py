@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tending import perplexity, store, tables
-from tending.job import running
+from tending.core import store, tables
+from tending.run.job import running
+from tending.stages.activations import loss_rows
 
 
 def main(activations: list[Path], training_steps: dict[str, int], csv: Path, parquet: Path) -> None:
@@ -14,7 +15,7 @@ def main(activations: list[Path], training_steps: dict[str, int], csv: Path, par
                 place = tables.where(file.attributes, training_steps)
                 losses = file.vector(store.LOSS)
                 blocks += tables.loss_blocks(place, losses)
-                blocks += perplexity.blocks(place, losses)
+                blocks += loss_rows.blocks(place, losses)
     tables.write(tables.table(blocks), csv, parquet)
 
 

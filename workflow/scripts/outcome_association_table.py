@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tending import tables
-from tending.job import running
-from tending.outcome_association import Asked, outcome_association
+from tending.core import tables
+from tending.run.job import running
+from tending.stages.synthesis.outcome_association import Asked, outcome_association
 
 
 def main(parquets: list[Path], asked: Asked, csv: Path, parquet: Path) -> None:

@@ -10,15 +10,16 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.enums import Quietness, RerunTrigger
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
-from tending import forecast, shelf
-from tending.job import running, tell
+from tending.hub import weight_shelf
+from tending.run import forecast
+from tending.run.job import running, tell
 
 # as in profiles/default
 TRIGGERS = frozenset({RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT})
 
 
 def main(config: Mapping[str, Any], snakefile: Path, gpus: int) -> None:
-    live = shelf.places(config.get("live_checkpoints"), gpus)
+    live = weight_shelf.places(config.get("live_checkpoints"), gpus)
     tell("\n".join(forecast.lines(config, to_make(config, snakefile), live)))
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tending import tables
-from tending.job import running
-from tending.replication import comparison
+from tending.core import tables
+from tending.run.job import running
+from tending.stages.synthesis.published_comparison import comparison
 
 
 def main(

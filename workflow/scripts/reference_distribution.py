@@ -4,19 +4,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from tending import (
-    devices,
-    divergence,
-    divergence_files,
-    fetching,
-    inspection,
-    lean_transformers,
-    models,
-    store,
-    vocabulary,
-)
-from tending.divergence_config import Positions, probed
-from tending.job import progress, running
+from tending.core import store
+from tending.hub import fetching
+from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading, vocabulary
+from tending.run.job import progress, running
+from tending.stages.divergence import divergence, divergence_files
+from tending.stages.divergence.divergence_config import Positions, probed
 
 
 def main(
@@ -33,13 +26,13 @@ def main(
     output: Path,
 ) -> None:
     """count: number of the model's tokens."""
-    checkpoint, corpus = inspection.read(record), store.read_arrays(tokens, ["tokens"])
+    checkpoint, corpus = checkpoint_record.read(record), store.read_arrays(tokens, ["tokens"])
     probe = corpus.arrays["tokens"]
     places = tuple(probed(positions, probe.shape[1]))
-    with fetching.weights(checkpoint, study, keep), devices.taken(device) as chosen:
+    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
         logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         lean_transformers.import_model_class(checkpoint.family)
-        model = models.load_model(Path(checkpoint.folder), dtype, chosen)
+        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
         settings = divergence.Predicted(sequences, places, count, batch_size)
         settings = replace(settings, vocabulary=divergence.vocabulary(model, count))
         attributes = divergence_files.attributes(

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tending import atomic
-from tending.job import running
+from tending.core import atomic
+from tending.run.job import running
 
 
 def main(repository: Path, config: Path, results: list[str], html: Path) -> None:

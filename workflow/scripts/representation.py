@@ -3,11 +3,12 @@
 import logging
 from pathlib import Path
 
-from tending import found, representation_files, store
-from tending.job import running
-from tending.representation_config import package
-from tending.representation_files import Representations
-from tending.representations import measure
+from tending.core import plugins, store
+from tending.run.job import running
+from tending.stages.representation import representation_files
+from tending.stages.representation.representation_config import package
+from tending.stages.representation.representation_files import Representations
+from tending.stages.representation.representations import measure
 
 
 def main(activations: Path, metrics: dict[str, str], code: str, output: Path) -> None:
@@ -19,7 +20,7 @@ def main(activations: Path, metrics: dict[str, str], code: str, output: Path) ->
         kept = representation_files.kept(output, attributes, metrics)
         missing = [name for name in metrics if name not in kept]
         logging.info("kept: %s; computing: %s", ", ".join(kept) or "-", ", ".join(missing) or "-")
-        loaded = {n: found.load(package(n), n, "metric").METRIC for n in missing}
+        loaded = {n: plugins.load(package(n), n, "metric").METRIC for n in missing}
         each = rows // int(source.attributes["sequences"])
         fresh = measure(source, components, loaded, each, logging.warning)
     measured = {name: kept[name] if name in kept else fresh[name] for name in metrics}

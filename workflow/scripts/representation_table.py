@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tending import representation_files, tables
-from tending.job import progress, running
+from tending.core import tables
+from tending.run.job import progress, running
+from tending.stages.representation import representation_files
 
 
 def main(

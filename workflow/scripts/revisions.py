@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tending import pins, resolution, selection
 from tending.checkpoints import hub
-from tending.job import progress, running
-from tending.pins import Pins
+from tending.hub import pins
+from tending.hub.pins import Pins
+from tending.run import resolution
+from tending.run.job import progress, running
+from tending.study import selection
 
 
 def main(config: Mapping[str, Any], output: Path) -> None:

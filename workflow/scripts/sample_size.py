@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
-from tending import found, restricted, store, tables
-from tending.found import SIMILARITY
-from tending.job import running
-from tending.sample_size import score_blocks
+from tending.core import plugins, store, tables
+from tending.core.plugins import SIMILARITY
+from tending.run.job import running
+from tending.stages.convergence import component_filter
+from tending.stages.convergence.sample_size import score_blocks
 
 
 def main(
@@ -19,7 +20,7 @@ def main(
     only: dict[str, list[str]] | None = None,
 ) -> None:
     """only: components of a metric that is not taken of all."""
-    loaded = {n: found.load(SIMILARITY, n, "similarity metric").METRIC for n in metrics}
+    loaded = {n: plugins.load(SIMILARITY, n, "similarity metric").METRIC for n in metrics}
     blocks: list[tables.Columns] = []
     with store.Reader(reference) as there:
         for path in activations:
@@ -42,5 +43,5 @@ if __name__ == "__main__":
             snakemake.params.sizes,
             snakemake.params.training_steps,
             Path(snakemake.output.rows),
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
         )

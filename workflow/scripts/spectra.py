@@ -4,10 +4,15 @@ import logging
 from contextlib import nullcontext
 from pathlib import Path
 
-from tending import components, fetching, inspection, spectra, spectrum_file, store, vocabulary
+from tending import components
+from tending.components._weights import ModelWeights, Shape
+from tending.core import store
 from tending.families import family, published_family
-from tending.job import running
-from tending.spectra import ModelWeights, Shape, Spectrum
+from tending.hub import fetching
+from tending.metrics.algebra.singular_values import Spectrum
+from tending.models import checkpoint_record, vocabulary
+from tending.run.job import running
+from tending.stages.spectra import spectrum_file, weight_spectra
 
 
 def main(
@@ -24,7 +29,7 @@ def main(
 
     What `output` holds already is kept.
     """
-    checkpoint, published = inspection.read(record), "published" in definitions
+    checkpoint, published = checkpoint_record.read(record), "published" in definitions
     made = spectrum_file.fingerprints(checkpoint, codes, code, tokens)
     arrays, shapes = spectrum_file.kept(output, made, published)
     missing = spectrum_file.missing(codes, arrays)
@@ -34,19 +39,19 @@ def main(
             fresh, fresh_shapes = computed(checkpoint, missing, published, tokens)
             arrays, shapes = arrays | fresh, shapes | fresh_shapes
         said = spectrum_file.attributes(made, shapes, tokens)
-        store.write_arrays(output, arrays, store.checkpoint_attributes(study, checkpoint) | said)
+        store.write_arrays(output, arrays, checkpoint_record.attributes(study, checkpoint) | said)
 
 
 def computed(
-    checkpoint: inspection.Checkpoint, names: list[str], published: bool, tokens: int | None
+    checkpoint: checkpoint_record.Checkpoint, names: list[str], published: bool, tokens: int | None
 ) -> tuple[dict[str, Spectrum], dict[str, Shape]]:
     """Singular values of the named components by dataset, and shapes of their matrices."""
     weights, config = checkpoint.weights(), checkpoint.config
     source = ModelWeights(family(checkpoint.family), weights, config, tokens)
-    arrays, shapes = spectra.component_spectra(source, names)
+    arrays, shapes = weight_spectra.component_spectra(source, names)
     if published:
         kind = published_family(checkpoint.family)
-        cut = spectra.published_spectra(kind, weights, config, arrays)
+        cut = weight_spectra.published_spectra(kind, weights, config, arrays)
         arrays = arrays | store.as_published(cut)
     return arrays, shapes
 

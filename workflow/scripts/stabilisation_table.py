@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from tending import restricted, store, tables
-from tending.early_scores import EarlyScores
-from tending.job import progress, running
-from tending.resampled import Resamples
+from tending.core import store, tables
+from tending.run.job import progress, running
+from tending.stages.convergence import component_filter, stabilisation_rows
+from tending.stages.convergence.early_scores import EarlyScores
+from tending.stages.convergence.stabilisation_intervals import Resamples
 
 
 def main(
@@ -25,7 +26,7 @@ def main(
     is not taken of all.
     """
     table = tables.read(convergence)
-    settled = tables.stabilisation(table, metrics, thresholds, early, training_steps)
+    settled = stabilisation_rows.stabilisation(table, metrics, thresholds, early, training_steps)
     resamples = Resamples(metrics, thresholds, only)
     early_scores = EarlyScores(metrics, early, training_steps, only)
     with progress(len(scores), "files") as advance:
@@ -50,5 +51,5 @@ if __name__ == "__main__":
             snakemake.params.training_steps,
             Path(snakemake.output.csv),
             Path(snakemake.output.parquet),
-            restricted.parsed(snakemake.params.restricted),
+            component_filter.parsed(snakemake.params.restricted),
         )

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tending import atomic
-from tending.job import running
+from tending.core import atomic
+from tending.run.job import running
 
 
 def main(settings: str, path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tending import atomic, tables
+from tending.core import atomic, tables
 from tending.figures import Options
-from tending.job import running
-from tending.summary import summary_html
+from tending.report.summary import summary_html
+from tending.run.job import running
 
 
 def main(parquets: list[Path], options: Options, html: Path) -> None:

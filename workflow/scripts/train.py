@@ -6,9 +6,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tending import atomic, inspection, lean_transformers, store, training
 from tending.checkpoints.trained import Recipe, schedule
-from tending.job import progress, running
+from tending.core import atomic, store
+from tending.models import checkpoint_record, lean_transformers
+from tending.run.job import progress, running
+from tending.stages.training import training
 
 
 def main(
@@ -33,7 +35,8 @@ def main(
         )
     write_log(rows, log)
     checkpoints = [
-        inspection.inspect(folder / f"step{s}", model, s, f"step{s}") for s in schedule(recipe)
+        checkpoint_record.inspect(folder / f"step{s}", model, s, f"step{s}")
+        for s in schedule(recipe)
     ]
     described = {
         "model": model,

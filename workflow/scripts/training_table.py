@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tending import tables
-from tending.job import running
+from tending.core import tables
+from tending.run.job import running
 
 
 def main(

@@ -4,17 +4,18 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 
-from tending import found, store, trajectory, trajectory_files
-from tending.found import TRAJECTORY
-from tending.job import progress, running
+from tending.core import plugins, store
+from tending.core.plugins import TRAJECTORY
+from tending.run.job import progress, running
+from tending.stages.trajectory import trajectory, trajectory_files
 
 
 def main(activations: list[Path], metrics: dict[str, str], directions: int, output: Path) -> None:
     """metrics: name -> hash of its code."""
     loaded = {
         name: (
-            str(found.constant(f"{TRAJECTORY}.{name}", "OVER")),
-            found.load(TRAJECTORY, name, "trajectory metric").METRIC,
+            str(plugins.constant(f"{TRAJECTORY}.{name}", "OVER")),
+            plugins.load(TRAJECTORY, name, "trajectory metric").METRIC,
         )
         for name in metrics
     }

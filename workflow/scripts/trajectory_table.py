@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tending import found, tables, trajectory_files, trajectory_tables
-from tending.found import TRAJECTORY
-from tending.job import running
+from tending.core import plugins, tables
+from tending.core.plugins import TRAJECTORY
+from tending.run.job import running
+from tending.stages.trajectory import trajectory_files, trajectory_tables
 
 
 def main(
@@ -15,7 +16,7 @@ def main(
     csv: Path,
     parquet: Path,
 ) -> None:
-    loaded = {n: found.load(TRAJECTORY, n, "trajectory metric").METRIC for n in metrics}
+    loaded = {n: plugins.load(TRAJECTORY, n, "trajectory metric").METRIC for n in metrics}
     blocks = []
     for path in trajectories:
         read = trajectory_files.read(path)

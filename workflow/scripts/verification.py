@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from tending import published, tables, verification
-from tending.job import progress, running
+from tending.core import tables
+from tending.run.job import progress, running
+from tending.stages.synthesis import verification
+from tending.study import published
 
 
 def main(

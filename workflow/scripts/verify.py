@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tending import verification
-from tending.job import running, tell
+from tending.run.job import running, tell
+from tending.stages.synthesis import verification
 
 
 def main(table: Path) -> None:

@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
     if name in _VERBS:
         return getattr(importlib.import_module(_VERBS[name]), name)
     if not name.startswith("_"):
-        found = importlib.import_module("tending.found")
+        found = importlib.import_module("tending.core.plugins")
         for kind, function in _METRICS.items():
             package = f"tending.metrics.{kind}"
             if name in found.names(package):

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from tending import found
+from tending.core import plugins
 
 KINDS = {
     "similarity": "two checkpoints' activations",
@@ -22,7 +22,7 @@ def metrics() -> Iterator[str]:
     """Lines that list every metric, by kind."""
     for kind, of in KINDS.items():
         package = f"tending.metrics.{kind}"
-        loaded = {n: found.load(package, n, "metric").METRIC for n in found.names(package)}
+        loaded = {n: plugins.load(package, n, "metric").METRIC for n in plugins.names(package)}
         rows = [(name, m.label, interval(m.bounds), laws(m)) for name, m in loaded.items()]
         yield f"{kind}: metrics of {of}"
         yield from aligned([HEADER, *rows])
@@ -34,8 +34,8 @@ def components() -> Iterator[str]:
     """Lines that list every component and what is measured of it."""
     package = "tending.components"
     rows = []
-    for name in found.names(package):
-        told = found.literals(f"{package}.{name}")
+    for name in plugins.names(package):
+        told = plugins.literals(f"{package}.{name}")
         kinds = ("WEIGHTS", "ACTIVATIONS", "GRADIENTS")
         measured = ", ".join(kind.lower() for kind in kinds if told.get(kind))
         rows.append((name, measured, str(told["DESCRIPTION"])))

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tending import found, inspection, uncertainty
 from tending.components import DEFAULT
+from tending.core import plugins
+from tending.core.positions import Position
 from tending.families import family
 from tending.metrics.similarity import Array
-from tending.positions import Position
-from tending.spectra import weight_spectra
-from tending.uncertainty import Estimate
+from tending.metrics.statistics import uncertainty
+from tending.metrics.statistics.uncertainty import Estimate
+from tending.models import checkpoint_record
+from tending.stages.spectra.weight_spectra import weight_spectra
 
 SIMILARITY = "tending.metrics.similarity"
 
@@ -23,19 +25,19 @@ SIMILARITY = "tending.metrics.similarity"
 class OpenCheckpoint:
     """A checkpoint on this machine that passed inspection; record holds what was found."""
 
-    record: inspection.Checkpoint
+    record: checkpoint_record.Checkpoint
 
     def spectra(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Singular values of the weights by component; see `tending.spectra.weight_spectra`."""
+        """Singular values of the weights by component; see `stages.spectra.weight_spectra`."""
         kind = family(self.record.family)
         return dict(weight_spectra(kind, self.record.weights(), self.record.config))
 
     def model(self, device: str = "auto", dtype: str = "float32") -> Any:
         """The causal language model of transformers, ready to read from."""
-        from tending import models  # torch and transformers, which spectra do not need
+        from tending.models import loading  # torch and transformers, which spectra do not need
 
-        chosen = models.choose_device(device)
-        return models.load_model(Path(self.record.folder), dtype, chosen, with_loss=False)
+        chosen = loading.choose_device(device)
+        return loading.load_model(Path(self.record.folder), dtype, chosen, with_loss=False)
 
 
 def open_checkpoint(folder: str | Path) -> OpenCheckpoint:
@@ -45,7 +47,7 @@ def open_checkpoint(folder: str | Path) -> OpenCheckpoint:
     CheckpointError naming the file and the remedy, or ValueError if the family is not known.
     """
     folder = Path(folder).resolve()
-    return OpenCheckpoint(inspection.inspect(folder, folder.name, step=0, revision=""))
+    return OpenCheckpoint(checkpoint_record.inspect(folder, folder.name, step=0, revision=""))
 
 
 def capture(
@@ -68,7 +70,7 @@ def capture(
     """
     import logging
 
-    from tending import activations
+    from tending.stages.activations import activations
 
     if not isinstance(checkpoint, OpenCheckpoint):
         checkpoint = open_checkpoint(checkpoint)
@@ -86,5 +88,5 @@ def estimate(metric: str, x: Array, y: Array) -> Estimate:
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Raises ValueError with
     the known names for an unknown metric, and as the metric does.
     """
-    chosen = found.load(SIMILARITY, metric, "similarity metric").METRIC
+    chosen = plugins.load(SIMILARITY, metric, "similarity metric").METRIC
     return uncertainty.estimate(chosen, x, y)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from tending import found
+from tending.core import plugins
 
 Model = Mapping[str, Any]
 
@@ -49,4 +49,4 @@ class Source(Protocol):
 
 def source(name: str) -> Source:
     """The source called `name`; ValueError with the known ones otherwise."""
-    return cast(Source, found.load("tending.checkpoints", name, "model source"))
+    return cast(Source, plugins.load("tending.checkpoints", name, "model source"))

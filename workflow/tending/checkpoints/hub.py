@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tending import audit, families, paths, pins
-from tending import steps as schedules
+from tending import families
 from tending.checkpoints import Model
-from tending.pins import Pins
+from tending.core import paths
+from tending.core import steps as schedules
+from tending.hub import duplicate_audit, pins
+from tending.hub.pins import Pins
 
 REQUIRED = ("repository",)
 OPTIONAL = ("revision", "index_steps", "training_steps", "pins", "learning_rate")
@@ -33,7 +35,7 @@ def named_pins(model: Model) -> Path | None:
     if not model.get("pins"):
         return None
     path = Path(model["pins"])
-    shipped = Path(__file__).parents[3] / path
+    shipped = paths.CHECKOUT / path
     return shipped if not path.exists() and shipped.exists() else path
 
 
@@ -118,14 +120,16 @@ def steps(model: Model, study: str) -> list[int] | None:
     return None if found is None else sorted(found.existing)
 
 
-def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[audit.Listed]]:
+def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[duplicate_audit.Listed]]:
     """Steps among `asked` that hold another revision's weights, as far as the hub was asked."""
     found = known(model, study)
     if found is None:
         return {}
     pinned = [step for step in asked if step in found.pinned()]
     last = last_step(model, study)
-    return audit.mistaken_steps(audit.listing(model["name"], found, pinned, last))
+    return duplicate_audit.mistaken_steps(
+        duplicate_audit.listing(model["name"], found, pinned, last)
+    )
 
 
 def folder(model: Model, step: int, study: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tending import families
 from tending.checkpoints import Model
-from tending.weights import read_config
+from tending.models.weights import read_config
 
 REQUIRED = ("path",)
 OPTIONAL = ("training_steps", "learning_rate")

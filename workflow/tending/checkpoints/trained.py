@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tending import found, paths
 from tending.checkpoints import Model
+from tending.core import paths, plugins
 
 REQUIRED = ("recipe",)
 OPTIONAL = ()
@@ -100,7 +100,7 @@ def family(model: Model, step: int, study: str) -> str:
 
 def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
     """What the training is going to write there, as far as sizes go."""
-    own, vocabulary = recipe(model), found.constant("tending.corpus.embedded", "VOCABULARY")
+    own, vocabulary = recipe(model), plugins.constant("tending.corpus.embedded", "VOCABULARY")
     return {
         "model_type": family(model, step, study),
         "hidden_size": own.d_model,

@@ -21,11 +21,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from tending import found
+from tending.core import plugins
 from tending.families import Family
 
 if TYPE_CHECKING:
-    from tending.spectra import Factors, ModelWeights, Spectra
+    from tending.components._weights import Factors, ModelWeights, Spectra
 
 PACKAGE = "tending.components"
 DEFAULT = ("attention_ov", "mlp_out")  # what arXiv 2410.11451 measures
@@ -102,8 +102,8 @@ class Product(Trained, Protocol):
 
 def component(name: str) -> Component:
     """What the component's file declares; ValueError with the known names if there is none."""
-    found.require(PACKAGE, name, "component")
-    fields: dict[str, Any] = found.literals(f"{PACKAGE}.{name}")
+    plugins.require(PACKAGE, name, "component")
+    fields: dict[str, Any] = plugins.literals(f"{PACKAGE}.{name}")
     return Component(name=name, **{key.lower(): value for key, value in fields.items()})
 
 
@@ -114,22 +114,22 @@ def of_model(names: Iterable[str]) -> list[str]:
 
 def with_gradients() -> list[str]:
     """Names of all components of which gradients are taken."""
-    return [name for name in found.names(PACKAGE) if component(name).gradients]
+    return [name for name in plugins.names(PACKAGE) if component(name).gradients]
 
 
 def weighing(name: str) -> Weighing:
     """The file of a component with weights."""
-    return cast(Weighing, found.load(PACKAGE, name, "component"))
+    return cast(Weighing, plugins.load(PACKAGE, name, "component"))
 
 
 def probing(name: str) -> Probing:
     """The file of a component with activations."""
-    return cast(Probing, found.load(PACKAGE, name, "component"))
+    return cast(Probing, plugins.load(PACKAGE, name, "component"))
 
 
 def trained(name: str) -> Trained:
     """The file of a component with gradients."""
-    return cast(Trained, found.load(PACKAGE, name, "component"))
+    return cast(Trained, plugins.load(PACKAGE, name, "component"))
 
 
 def inapplicable(

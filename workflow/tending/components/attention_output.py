@@ -5,8 +5,8 @@ What it writes is the activation of `attention_out`.
 
 from typing import Any
 
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "Attention W_O"
 DESCRIPTION = "attention's output matrix W_O, d x (heads d_head)"

@@ -6,8 +6,7 @@ Gradient: the first-order change of the product, G_O W_V + W_O G_V (see docs/def
 """
 
 from tending.components import Probe
-from tending.families import Family
-from tending.spectra import (
+from tending.components._weights import (
     Factors,
     ModelWeights,
     Spectra,
@@ -15,6 +14,7 @@ from tending.spectra import (
     head_spectra,
     whole_maps,
 )
+from tending.families import Family
 
 LABEL = "Attention OV"
 DESCRIPTION = "the sum over heads of W_O W_V, d x d; a head's own product has rank d_head"

@@ -6,8 +6,8 @@ are one stored matrix, it is the rows of the values.
 
 from typing import Any
 
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "Attention W_V"
 DESCRIPTION = "attention's value matrix W_V, (value heads d_head) x d"

@@ -7,8 +7,8 @@ scale, a projection to d).
 """
 
 from tending.components import Probe
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "Embedding"
 DESCRIPTION = "the input embedding, vocabulary x d"

@@ -6,8 +6,8 @@ Activation: its output, bias included, before the nonlinearity.
 from typing import Any, cast
 
 from tending.components import Probe
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family, GatedFamily
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "MLP gate"
 DESCRIPTION = "the gate of a gated MLP, d_mlp x d"

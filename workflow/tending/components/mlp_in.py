@@ -6,8 +6,8 @@ Activation: its output, bias included, before the nonlinearity or the product wi
 from typing import Any
 
 from tending.components import Probe
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "MLP input"
 DESCRIPTION = "the MLP's up-projection, d_mlp x d"

@@ -6,8 +6,8 @@ Activation: its output, bias included, before a norm or the residual that may fo
 from typing import Any
 
 from tending.components import Probe
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import Family
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "MLP output"
 DESCRIPTION = "the MLP's down-projection, d x d_mlp"

@@ -4,7 +4,8 @@ Weights only, and per head only: each head has a softmax of its own, so a sum ov
 nothing. Heads that share a key map (grouped-query attention) each have their own product with it.
 """
 
-from tending.spectra import ModelWeights, Spectra, product_spectra
+from tending.components._weights import ModelWeights, Spectra
+from tending.metrics.algebra.singular_values import product_spectra
 
 LABEL = "Attention QK"
 DESCRIPTION = "a head's W_Q' W_K, d x d of rank d_head"

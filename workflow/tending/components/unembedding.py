@@ -4,8 +4,8 @@ A tied head's matrix is the embedding's, so its values are those of `embedding`.
 tokenizer's tokens are left out, and so are a bias and the norm before it.
 """
 
+from tending.components._weights import ModelWeights, Spectra, of_matrix
 from tending.families import unembedding
-from tending.spectra import ModelWeights, Spectra, of_matrix
 
 LABEL = "Unembedding"
 DESCRIPTION = "the output head, vocabulary x d"

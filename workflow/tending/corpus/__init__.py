@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from tending import found
+from tending.core import plugins
 
 VERSION = 1  # raise it when a change alters the tokens: the workflow then makes everything anew
 
@@ -73,7 +73,7 @@ class Source(Protocol):
 
 def source(name: str) -> Source:
     """The source called `name`; ValueError with the known ones otherwise."""
-    return cast(Source, found.load("tending.corpus", name, "corpus source"))
+    return cast(Source, plugins.load("tending.corpus", name, "corpus source"))
 
 
 def told(keys: str) -> dict[str, Any]:

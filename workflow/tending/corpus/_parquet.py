@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tending import hub
 from tending.corpus import CorpusError
+from tending.hub import client
 
 AT_ONCE = 8  # footers read at the same time
 BUFFER = 4 * 2**20  # bytes of a column read at a time: a step of Pythia's data is about as large
@@ -54,7 +54,7 @@ def shards(paths: list[str], opened: Callable[[str], IO[bytes]]) -> Iterator[Sha
             )
 
         with _whole(path):
-            return hub.patiently(footer, path)
+            return client.patiently(footer, path)
 
     yield shard(paths[0])  # alone, because it is often all that is needed
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -170,7 +170,7 @@ def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Inte
         return shard.file.read_row_group(group, columns=[steps]).column(steps)
 
     with _whole(shard.path):
-        read = hub.patiently(values, shard.path).to_pandas().to_numpy()
+        read = client.patiently(values, shard.path).to_pandas().to_numpy()
     present = read[read == read]  # a missing value is NaN
     return np.flatnonzero(read == step), set(map(int, np.unique(present)))
 
@@ -213,7 +213,7 @@ def _read(piece: Piece, column: str) -> list[Any]:
         return taken
 
     with _whole(piece.shard.path):
-        return hub.patiently(arrays, piece.shard.path)
+        return client.patiently(arrays, piece.shard.path)
 
 
 @contextmanager
@@ -254,7 +254,7 @@ def _texts(shard: Shard, group: int, column: str) -> list[str]:
         return [text or "" for text in values.to_pylist()]
 
     with _whole(shard.path):
-        return hub.patiently(read, shard.path)
+        return client.patiently(read, shard.path)
 
 
 def _check_texts(shard: Shard, column: str) -> None:

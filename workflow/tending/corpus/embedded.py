@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tending import paths
+from tending.core import paths
 from tending.corpus import CorpusError, Probe, Tokens, Wanted, joined, windows_within
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def files(corpus: Mapping[str, Any], study: str) -> list[str]:
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
     """Windows of the held-out stream."""
-    from tending import store
+    from tending.core import store
 
     stream = store.read_arrays(files[0], ["held_out"]).arrays["held_out"]
     return windows_within(stream, wanted)

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tending import atomic, hub, paths
+from tending.core import atomic, paths
 from tending.corpus import CorpusError, Probe, Wanted, tokens
+from tending.hub import client
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
@@ -136,11 +137,11 @@ def _files(system: "HfFileSystem", root: str, pin: Pin, keys: Mapping[str, Any])
     from tending.corpus import _splits
 
     what = f"dataset {pin.dataset}"
-    listing = hub.patiently(lambda: system.find(root), what)
+    listing = client.patiently(lambda: system.find(root), what)
     present = [path.removeprefix(f"{root}/") for path in listing]
     card: Mapping[str, Any] = {}
     if "README.md" in present:
-        text = hub.patiently(lambda: system.cat_file(f"{root}/README.md"), what).decode("utf-8")
+        text = client.patiently(lambda: system.cat_file(f"{root}/README.md"), what).decode("utf-8")
         if text.startswith("---"):
             card = {"configs": DatasetCard(text, ignore_metadata_errors=True).data.get("configs")}
     split = keys.get("split", SPLIT)
@@ -153,7 +154,7 @@ def _files(system: "HfFileSystem", root: str, pin: Pin, keys: Mapping[str, Any])
 def _commit(dataset: str, revision: str) -> str:
     """The commit that a revision is now; HubError if the hub has no such dataset or revision."""
     what = f"dataset {dataset} at {revision} (see `corpus.dataset` and `corpus.revision`)"
-    commit = hub.patiently(lambda: _sha(dataset, revision), what)
+    commit = client.patiently(lambda: _sha(dataset, revision), what)
     if commit is None:
         raise CorpusError(f"{what}: the hub names no commit")
     return commit
@@ -170,11 +171,11 @@ def _check_commit(pin: Pin, path: Path) -> None:
             return False
         return True
 
-    if hub.patiently(exists, f"dataset {pin.dataset}"):
+    if client.patiently(exists, f"dataset {pin.dataset}"):
         return
     try:
         now = f"{pin.revision!r} is now {_commit(pin.dataset, pin.revision)}"
-    except hub.HubError:
+    except client.HubError:
         now = f"there is no {pin.revision!r} now"
     raise CorpusError(
         f"dataset {pin.dataset}: the commit {pin.commit} that this study is pinned to no longer "
@@ -186,14 +187,14 @@ def _sha(dataset: str, revision: str) -> str | None:
     from huggingface_hub import constants
 
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # the client itself would wait for ever
-    return hub.api().dataset_info(dataset, revision=revision, timeout=timeout).sha
+    return client.api().dataset_info(dataset, revision=revision, timeout=timeout).sha
 
 
 def _file_system() -> "HfFileSystem":
     from huggingface_hub import HfFileSystem
 
-    client = hub.api()
-    return HfFileSystem(endpoint=client.endpoint, token=client.token)
+    api = client.api()
+    return HfFileSystem(endpoint=api.endpoint, token=api.token)
 
 
 def attributes(pin: Pin, keys: Mapping[str, Any], rows: str, files: list[str]) -> dict[str, str]:

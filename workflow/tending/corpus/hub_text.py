@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tending import paths
+from tending.core import paths
 from tending.corpus import Probe, Wanted, text
 from tending.corpus.hub import attributes, opened, parse_rows
 

@@ -21,7 +21,7 @@ def files(corpus: Mapping[str, Any], study: str) -> list[str]:
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
     """The first rows of the matrix."""
-    from tending import store
+    from tending.core import store
 
     return first_rows(store.read_matrix(files[0]), wanted)
 

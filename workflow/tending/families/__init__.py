@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from tending import found
+from tending.core import plugins
 
 Config = Mapping[str, Any]
 Weights = Mapping[str, Any]
@@ -142,7 +142,7 @@ class PublishedFamily(Family, Protocol):
 
 def family(model_type: str) -> Family:
     """The family of a checkpoint's `model_type`; ValueError with the known ones otherwise."""
-    module = found.load("tending.families", model_type, "model family")
+    module = plugins.load("tending.families", model_type, "model family")
     return cast(Family, getattr(module, "FAMILY", module))
 
 

@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tending.association_table import (
+from tending.core.tables import WHOLE
+from tending.figures import Options
+from tending.figures import _select as select
+from tending.stages.convergence.stabilisation_rows import fraction_quantity
+from tending.stages.synthesis.association_table import (
     Asked,
     association_quantity,
     at_progress,
     p_value_quantity,
     score_quantity,
 )
-from tending.figures import Options
-from tending.figures import _select as select
-from tending.tables import WHOLE, fraction_quantity
 
 FEW = "too few layers, or all alike"
 WITHIN = "_heads_within_layers"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tending.figures import _hatching, _panels
 from tending.figures import _select as select
-from tending.trajectory_tables import HALF_WIDTH, WITHIN
+from tending.stages.trajectory.trajectory_tables import HALF_WIDTH, WITHIN
 
 COLOURS = "viridis"
 _MISSING = "0.85"

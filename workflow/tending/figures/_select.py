@@ -6,12 +6,12 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from tending import found
 from tending.components import DEFAULT
 from tending.components import component as describe
+from tending.core import plugins
 from tending.figures import Options
 from tending.metrics import spectrum
-from tending.score_rows import heads_null_quantity, null_quantity
+from tending.stages.convergence.score_rows import heads_null_quantity, null_quantity
 
 MOST_MODELS = 12  # with more, of every group of seeds only the first is drawn
 COMPONENTS = DEFAULT  # come first
@@ -144,7 +144,7 @@ def metric_label(metric: str) -> str:
 
 def rank_label(metric: str) -> str:
     """A metric of singular values as its own file calls it: `gini` is `Gini coefficient`."""
-    return str(found.load(spectrum.__name__, metric, "spectrum metric").METRIC.label)
+    return str(plugins.load(spectrum.__name__, metric, "spectrum metric").METRIC.label)
 
 
 def probe_label(table: pd.DataFrame, options: Options) -> str:

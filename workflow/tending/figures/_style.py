@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap, ListedColormap, to_hex
 from matplotlib.figure import Figure
 
-from tending.atomic import replacing
+from tending.core.atomic import replacing
 
 P = ParamSpec("P")
 

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tending.association_table import Asked, at_the_end, of_kind, score_quantity
 from tending.figures import Options, _association, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
+from tending.stages.synthesis.association_table import Asked, at_the_end, of_kind, score_quantity
 
 TABLES = ("convergence", "effective_rank", "stabilisation", "association")
 TITLE = "Rank and when layers settle"

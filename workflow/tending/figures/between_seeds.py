@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tending.between_tables import between_quantity
 from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, styled
-from tending.score_rows import null_quantity
+from tending.stages.convergence.score_rows import null_quantity
+from tending.stages.seeds.between_seeds_rows import between_quantity
 
 TABLES = ("groups", "convergence")
 TITLE = "Similarity between seeds"

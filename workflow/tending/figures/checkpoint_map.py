@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _maps, _panels
 from tending.figures import _select as select
 from tending.figures._style import styled
-from tending.trajectory_tables import WITHIN
+from tending.stages.trajectory.trajectory_tables import WITHIN
 
 TABLES = ("checkpoint_map",)
 TITLE = "Similarity of all checkpoints (map)"

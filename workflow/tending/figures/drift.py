@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import model_looks, styled
-from tending.score_rows import null_quantity
+from tending.stages.convergence.score_rows import null_quantity
 
 TABLES = ("trajectory",)
 TITLE = "Drift from checkpoint to checkpoint"

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tending import pooling
-from tending.effects import CORRELATION, PEAK, RATE, SIZE, UNADJUSTED
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
-from tending.tables import fraction_quantity
+from tending.metrics.statistics import means
+from tending.stages.convergence.stabilisation_rows import fraction_quantity
+from tending.stages.synthesis.effects import CORRELATION, PEAK, RATE, SIZE, UNADJUSTED
 
 TABLES = ("stabilisation", "effects")
 TITLE = "Settling by size and learning rate"
@@ -73,7 +73,7 @@ def _points(
         hollow: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 0.6, "alpha": 0.8}
         ax.plot(at, own["value"].to_numpy(), look.marker, color=look.colour, **hollow)
         for _, seeds in own.groupby(own.index.map(options.groups)):
-            mean = pooling.mean(seeds["value"].to_numpy())
+            mean = means.mean(seeds["value"].to_numpy())
             place = float(seeds["parameters"].iloc[0]) * aside * _APART**0.4
             half = np.nan_to_num(mean.high - mean.value)
             bar: dict[str, Any] = {

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tending.evaluation_table import direction_quantity, error_quantity
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
+from tending.stages.evaluations.evaluation_table import direction_quantity, error_quantity
 
 TABLES = ("evaluations",)
 TITLE = "Benchmark scores over training"

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
-from tending.late_phase import LEVEL
-from tending.late_rows import rise_p_quantity, rise_quantity
+from tending.metrics.statistics.late_phase import LEVEL
+from tending.stages.synthesis.late_phase_rows import rise_p_quantity, rise_quantity
 
 TABLES = ("late_phase",)
 TITLE = "Late rise of the loss by size"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
-from tending.late_rows import best_step_quantity, change_quantity
+from tending.stages.synthesis.late_phase_rows import best_step_quantity, change_quantity
 
 TABLES = ("loss", "late_phase")
 OPTIONAL = ("divergence",)

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
-from tending.outcome_association import (
+from tending.metrics.statistics.partial_correlation import LEAST_MODELS
+from tending.stages.synthesis.outcome_association import (
     COSINE,
     KINDS,
     LOSS,
@@ -20,7 +21,6 @@ from tending.outcome_association import (
     WITHIN,
     outcome_quantity,
 )
-from tending.partial import LEAST_MODELS
 
 TABLES = ("outcome_association",)
 TITLE = "Loss and scores beyond the step"

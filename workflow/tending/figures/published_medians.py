@@ -11,9 +11,13 @@ from matplotlib.lines import Line2D
 from tending.figures import Options, _nulls, _panels
 from tending.figures import _select as select
 from tending.figures._style import Look, model_looks, styled
-from tending.published import METRICS
-from tending.replication import computed_quantity, difference_quantity, published_quantity
-from tending.score_rows import null_quantity
+from tending.stages.convergence.score_rows import null_quantity
+from tending.stages.synthesis.published_comparison import (
+    computed_quantity,
+    difference_quantity,
+    published_quantity,
+)
+from tending.study.published import METRICS
 
 TABLES = ("published_comparison",)
 TITLE = "Beside the published medians"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tending import found
+from tending.core import plugins
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import model_looks, styled
-from tending.representation_config import known, package
+from tending.stages.representation.representation_config import known, package
 
 TABLES = ("representation",)
 TITLE = "Representations by step"
@@ -51,5 +51,5 @@ def _columns(table: pd.DataFrame, metrics: list[str]) -> list[tuple[str, str, bo
 
 def _label(metric: str) -> str:
     """The metric's own label, on two lines where it says more in brackets."""
-    label = str(found.load(package(metric), metric, "metric").METRIC.label)
+    label = str(plugins.load(package(metric), metric, "metric").METRIC.label)
     return label.replace(" (", "\n(")

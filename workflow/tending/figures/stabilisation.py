@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from tending.figures import Options, _panels
 from tending.figures import _select as select
 from tending.figures._style import FAINT, Look, model_looks, styled
-from tending.resampled import interval_quantity
-from tending.tables import fraction_quantity, share_quantity
+from tending.stages.convergence.stabilisation_intervals import interval_quantity
+from tending.stages.convergence.stabilisation_rows import fraction_quantity, share_quantity
 
 TABLES = ("stabilisation",)
 TITLE = "When layers settle"

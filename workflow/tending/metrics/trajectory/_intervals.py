@@ -1,4 +1,4 @@
-"""Errors and intervals of many scores at once, as `tending.uncertainty` has them of one."""
+"""Errors and intervals of many scores at once, as `statistics.uncertainty` has them of one."""
 
 import numpy as np
 from scipy import special

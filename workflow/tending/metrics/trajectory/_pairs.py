@@ -1,7 +1,7 @@
 """CKA of every two representations with its error over sequences, its interval and its null.
 
-They are the numbers of `tending.uncertainty.estimate` for each pair, from sums over the rows, and
-over pairs of rows, of all pairs of Gram matrices at once.
+They are the numbers of `metrics.statistics.uncertainty.estimate` for each pair, from sums over the
+rows, and over pairs of rows, of all pairs of Gram matrices at once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

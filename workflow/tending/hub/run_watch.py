@@ -1,0 +1,101 @@
+"""What jobs must know of the run that they belong to, written by its main process.
+
+A job that waits for room on the shelf cannot see whether anybody will ever make some: whether
+other jobs are running, have failed, or will not be started any more. Snakemake knows.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from tending.core import paths
+
+FETCHES = {"fetch", "fetch_reference"}  # the rules whose jobs wait
+POLL_SECONDS = 1.0
+
+WORKING, FETCHING, ENDING = "working", "fetching", "ending"
+
+
+@dataclass(frozen=True)
+class Run:
+    """fetching: all its running jobs are fetches; ending: it starts no more jobs, and lets those
+    that are running finish. given_up: files that will not be made, since a job has failed.
+    """
+
+    state: str = WORKING
+    given_up: frozenset[str] = frozenset()
+
+
+def seen(study: str) -> Run:
+    """The study's run, as its main process last said."""
+    try:
+        told = json.loads(Path(paths.WEIGHTS_RUN.format(study=study)).read_text("utf-8"))
+    except FileNotFoundError:
+        return Run()
+    return Run(told["state"], frozenset(told["given_up"]))
+
+
+def state_of(scheduler: Any) -> Run:
+    """What Snakemake's scheduler is at."""
+    running, failed = list(scheduler.running), list(scheduler.failed)
+    lost = _with_what_follows(failed, scheduler.workflow.dag.depending)
+    given_up = frozenset(str(file) for job in lost for file in job.output)
+    stopped = getattr(scheduler, "_user_kill", None)  # SIGTERM: what runs may finish
+    if stopped or (failed and not scheduler.keepgoing):
+        return Run(ENDING, given_up)
+    alone = bool(running) and all(FETCHES.issuperset(job.rules) for job in running)
+    return Run(FETCHING if alone else WORKING, given_up)
+
+
+def _with_what_follows(failed: Iterable[Any], depending: Mapping[Any, Iterable[Any]]) -> set[Any]:
+    """Jobs, single ones also of groups, and all that need their output."""
+    lost: set[Any] = set()
+    queue = [one for job in failed for one in (job.jobs if job.is_group() else [job])]
+    while queue:
+        job = queue.pop()
+        if job not in lost:
+            lost.add(job)
+            queue += depending.get(job, ())
+    return lost
+
+
+class Watch:
+    """A thread of the main process that keeps the study's file up to date while a run lasts."""
+
+    def __init__(self, study: str) -> None:
+        self.file = Path(paths.WEIGHTS_RUN.format(study=study))
+        self.ended = Event()
+        self.thread: Thread | None = None
+
+    def start(self, scheduler: Any) -> None:
+        """Begin, before the first job; scheduler: Snakemake's, of this run."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._write(Run())
+        self.thread = Thread(target=self._follow, args=(scheduler,), daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End, and leave nothing for the next run."""
+        self.ended.set()
+        if self.thread:
+            self.thread.join()
+            self.file.unlink(missing_ok=True)
+
+    def _follow(self, scheduler: Any) -> None:
+        written = Run()
+        while not self.ended.wait(POLL_SECONDS):
+            now = state_of(scheduler)
+            if now != written:
+                self._write(now)
+                written = now
+
+    def _write(self, run: Run) -> None:
+        """At once and without fsync: after a crash it means nothing."""
+        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
+        told = {"state": run.state, "given_up": sorted(run.given_up)}
+        partial.write_text(json.dumps(told), "utf-8")
+        partial.replace(self.file)

@@ -1,0 +1,233 @@
+"""Whether a model lost ground late: its best step, and the rise of its loss from there to the end.
+
+The best step is chosen by the same numbers that give the rise, so the rise seen is too large on
+average, and a test of that step alone would find one in most flat trajectories. Everything here is
+therefore simultaneous over steps. A smaller outcome is the better one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from tending.metrics.statistics.means import student
+
+Array = npt.NDArray[np.float64]
+
+LEVEL = 0.05  # of two sides together: intervals are of 95 %
+DRAWS = 9_999
+_SEED = 0
+_SAME = 1e-12  # share of the variance of a difference below which it is rounding
+
+
+@dataclass(frozen=True)
+class LatePhase:
+    """What became of an outcome between its best step and the last one; see docs/definitions.md.
+
+    steps: ascending. best: the step with the lowest mean, the latest of equal ones.
+    rise: mean at the last step less the lowest mean, 0 or more, with its 95 % interval low, high.
+    p: of "no earlier step is better than the last"; at most LEVEL exactly where low is above 0.
+    change, change_low, change_high: (steps,), the last mean less that of each step, with a band
+    that holds all of them at once with 95 %.
+    best_p: (steps,), of "no other step is better than this one".
+    Intervals and p are NaN where there is one step, or nothing to judge an error by.
+    """
+
+    steps: tuple[int, ...]
+    best: int
+    rise: float
+    low: float
+    high: float
+    p: float
+    change: Array
+    change_low: Array
+    change_high: Array
+    best_p: Array
+
+    @property
+    def among_best(self) -> tuple[int, ...]:
+        """Steps that cannot be told apart from the best; they hold it in 97.5 % of cases."""
+        told_apart = self.best_p <= LEVEL
+        unknown = np.isnan(self.best_p)
+        kept = zip(self.steps, told_apart | unknown, strict=True)
+        return tuple(step for step, out in kept if not out)
+
+
+def of_losses(steps: Sequence[int], losses: npt.ArrayLike, draws: int = DRAWS) -> LatePhase:
+    """From the losses of the same sequences at every step, (steps, sequences).
+
+    Differences between steps are paired, and of the maximum over steps of their t-ratios the joint
+    distribution is drawn: normal with the observed covariance, over one chi of n - 1 degrees
+    (Hothorn, Bretz & Westfall 2008), with a fixed seed. Raises ValueError if steps repeat or a loss
+    is not finite.
+    """
+    order, values = _ordered(steps, np.asarray(losses, dtype=np.float64))
+    if not np.isfinite(values).all():
+        bad = order[int(np.argmin(np.isfinite(values).all(axis=1)))]
+        raise ValueError(f"the losses at step {bad} are not all finite; extract that step again")
+    means, (number, n) = values.mean(axis=1), values.shape
+    if n < 2 or number < 2:
+        return _unjudged(order, means)
+    # without what all steps of a sequence share, as no difference holds it
+    covariance = np.cov(values - values.mean(axis=0)) / n
+    squares = _of_pairs(np.diag(covariance)) - 2 * covariance
+    same = squares <= _SAME * _of_pairs(values.var(axis=1)) / n
+    errors = np.sqrt(np.where(same, 0.0, squares))
+    ratios = _Ratios(covariance, errors, n - 1, draws)
+    p = [ratios.p_value(s, t) for s, t in enumerate(_statistics(means, errors))]
+    return _assessed(order, means, errors[-1], ratios.critical(number - 1), student(n - 1), p)
+
+
+def of_means(
+    values: npt.ArrayLike,
+    errors: npt.ArrayLike,
+    steps: Sequence[int],
+    *,
+    higher_is_better: bool = False,
+) -> LatePhase:
+    """From one value with its standard error per step, where no more is known than that.
+
+    values, errors: (steps,); a step without a value is left out, and if any of the others has no
+    error, nothing is judged. For a score of which more is better, `rise` is how far it fell from
+    its best, and `change` has the opposite sign of the score's.
+
+    ASSUME: errors of two steps are not negatively correlated, as with the same items at every step
+    they are not. The error of a difference is then at most the root of the sum of squares, and
+    Bonferroni's bound holds for whatever correlation there is. What pairing would gain cannot be
+    known: where the same items were used, the true interval is narrower, often several times.
+    """
+    sign = -1.0 if higher_is_better else 1.0
+    table = np.column_stack([np.asarray(x, dtype=np.float64) for x in (values, errors)])
+    order, table = _ordered(steps, table)
+    known = np.isfinite(table[:, 0])
+    if not known.any():
+        raise ValueError("no step has a value, so there is no best one")
+    order = [step for step, kept in zip(order, known, strict=True) if kept]
+    means, own = sign * table[known, 0], table[known, 1]
+    if (own < 0).any():
+        raise ValueError(f"standard errors are not negative, found {own.min():g}")
+    others = len(order) - 1
+    if not np.isfinite(own).all() or not others:
+        return _unjudged(order, means)
+    pairs = np.hypot(own[:, None], own[None, :])
+    np.fill_diagonal(pairs, 0.0)
+    p = np.minimum(1.0, 2 * others * ndtr(-_statistics(means, pairs)))
+    critical = -float(ndtri(LEVEL / 2 / others))
+    return _assessed(order, means, pairs[-1], critical, -ndtri(LEVEL / 2), p)
+
+
+class _Ratios:
+    """Draws of t-ratios of all differences between steps, were all steps equally good."""
+
+    def __init__(self, covariance: Array, errors: Array, degrees: int, draws: int) -> None:
+        random = np.random.default_rng(_SEED)
+        values, vectors = np.linalg.eigh(covariance)
+        # the symmetric root, because it moves with rounding no more than the covariance does
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        normal = random.standard_normal((draws, len(covariance)))
+        scale = np.sqrt(degrees / random.chisquare(degrees, size=(draws, 1)))
+        self._means = scale * (normal @ root)
+        # a ratio is a product of a row of `normal` with a unit vector, times the scale
+        self._most = float((scale * np.linalg.norm(normal, axis=1, keepdims=True)).max())
+        self._errors = errors
+        self._draws = draws
+
+    def _largest(self, step: int) -> Array:
+        """(draws,): the largest ratio by which another step is better than this one."""
+        other = self._errors[step] > 0
+        if not other.any():
+            return np.full(self._draws, -np.inf)
+        better = self._means[:, [step]] - self._means[:, other]
+        return np.asarray((better / self._errors[step, other]).max(axis=1))
+
+    def p_value(self, step: int, statistic: float) -> float:
+        """Two-sided p-value of the largest ratio of a step (Phipson & Smyth 2010)."""
+        reached = 0
+        if statistic <= self._most * (1 + 1e-9):
+            reached = int((self._largest(step) >= statistic).sum())
+        return min(1.0, 2 * (1 + reached) / (1 + self._draws))
+
+    def critical(self, step: int) -> float:
+        """The ratio above which the p-value is at most LEVEL."""
+        rank = max(1, int(np.floor(LEVEL / 2 * (1 + self._draws))))
+        return max(0.0, float(np.sort(self._largest(step))[-rank]))
+
+
+def _ordered(steps: Sequence[int], rows: Array) -> tuple[list[int], Array]:
+    """Steps ascending, and the rows in their order."""
+    if len(steps) != len(rows) or not len(rows):
+        raise ValueError(f"{len(steps)} steps have {len(rows)} outcomes; there must be one of each")
+    if len(set(steps)) != len(steps):
+        raise ValueError(f"a step is there twice among {sorted(steps)}; give each outcome once")
+    order = np.argsort(steps)
+    return [int(steps[i]) for i in order], rows[order]
+
+
+def _of_pairs(variances: Array) -> Array:
+    """The sums of the variances of every two steps."""
+    return np.asarray(variances[:, None] + variances[None, :])
+
+
+def _statistics(means: Array, errors: Array) -> Array:
+    """(steps,): the largest ratio by which another step is better; inf if it is for certain."""
+    lead = means[:, None] - means[None, :]
+    certain = np.where(lead > 0, np.inf, -np.inf)
+    ratios = np.divide(lead, errors, out=certain, where=errors > 0)
+    np.fill_diagonal(ratios, -np.inf)
+    return np.asarray(ratios.max(axis=1))
+
+
+def _best(means: Array) -> int:
+    """Index of the lowest mean, the latest of equal ones."""
+    return int(np.flatnonzero(means == means.min())[-1])
+
+
+def _assessed(
+    steps: Sequence[int],
+    means: Array,
+    errors: Array,
+    critical: float,
+    pointwise: npt.ArrayLike,
+    best_p: npt.ArrayLike,
+) -> LatePhase:
+    """errors: (steps,) of the differences from the last. critical: of the largest of all ratios;
+    pointwise: of the ratio of one step that is given.
+    """
+    change = means[-1] - means
+    p = np.asarray(best_p, dtype=np.float64)
+    best = _best(means)
+    return LatePhase(
+        steps=tuple(steps),
+        best=steps[best],
+        rise=float(change[best]),
+        # The last step itself is one of them, with a change of 0 for certain: none is below 0.
+        low=float((change - critical * errors).max()),
+        # Only the one step that is truly the best must be held, and it is not chosen by the data.
+        high=float((change + np.asarray(pointwise) * errors).max()),
+        p=float(p[-1]),
+        change=change,
+        change_low=change - critical * errors,
+        change_high=change + critical * errors,
+        best_p=p,
+    )
+
+
+def _unjudged(steps: Sequence[int], means: Array) -> LatePhase:
+    """What is known without errors: the best step and the rise as seen."""
+    nothing = np.full(len(steps), np.nan)
+    best, change = _best(means), means[-1] - means
+    lost, missing = float(change[best]), float("nan")
+    return LatePhase(
+        steps=tuple(steps),
+        best=steps[best],
+        rise=lost,
+        low=missing,
+        high=missing,
+        p=missing,
+        change=change,
+        change_low=nothing,
+        change_high=nothing,
+        best_p=nothing,
+    )

@@ -1,0 +1,5 @@
+"""Pages for readers: the summary and the findings that stand in words.
+
+Belongs here: text and HTML made from tables. Not here: figures (`figures`), or the numbers
+themselves (`stages`).
+"""

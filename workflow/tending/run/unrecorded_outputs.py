@@ -1,0 +1,57 @@
+"""Results that a killed run's jobs made when nobody was left to record what they were made with.
+
+Snakemake's main process records the settings behind each file after its job has ended. A job that
+ends after the main process was killed, as those on a cluster do, leaves a file without such a
+record, or with one of earlier settings; Snakemake takes it as it is, and a change of settings would
+not make it again. Such files are marked as incomplete, so that the next run makes them again.
+"""
+
+import json
+import os
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+from tending.core import paths
+
+CLOCKS_DIFFER_BY = 60  # seconds, at most, among the machines of a cluster
+
+
+def mark(folder: Path, since: float) -> list[Path]:
+    """Mark what was made since a time, in seconds, and not recorded; relative paths of the files.
+
+    folder: Snakemake's, in the working directory.
+    """
+    found = [path for path in _made(folder.parent, since) if not _recorded(folder, path)]
+    for path in found:
+        marker = _note(folder / "incomplete", path)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(json.dumps({"external_jobid": None}), "utf-8")
+    return found
+
+
+def _made(root: Path, since: float) -> Iterator[Path]:
+    """Files of any study, as jobs name them, that are newer than a time."""
+    constants = (value for name, value in vars(paths).items() if name.isupper())
+    for pattern in sorted(c for c in constants if isinstance(c, str)):
+        for file in root.glob(re.sub(r"\{\w+\}", "*", pattern)):
+            if file.is_file() and not file.name.startswith(".") and file.stat().st_mtime >= since:
+                yield file.relative_to(root)
+
+
+def _recorded(folder: Path, path: Path) -> bool:
+    """Whether there is a record of this file that is not of an earlier one."""
+    record = _note(folder / "metadata", path)
+    if not record.exists():
+        return False
+    made = (folder.parent / path).stat().st_mtime
+    return record.stat().st_mtime + CLOCKS_DIFFER_BY >= made
+
+
+def _note(place: Path, path: Path) -> Path:
+    """Where Snakemake keeps what it knows of a file: its name in base 64, cut into folders."""
+    name = urlsafe_b64encode(str(path).encode()).decode()
+    longest = (os.pathconf(place, "PC_NAME_MAX") if place.exists() else 255) - 1
+    pieces = [name[i : i + longest] for i in range(0, len(name), longest)]
+    return place.joinpath(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])

@@ -1,0 +1,5 @@
+"""Activations and held-out losses of one checkpoint, by one forward pass.
+
+Belongs here: hooks, batching, early exit, the arrays that are written. Not here: comparing
+checkpoints (`stages.convergence`).
+"""

@@ -1,0 +1,22 @@
+"""Perplexity, the exponential of the held-out loss, as rows of a table."""
+
+import numpy as np
+import numpy.typing as npt
+
+from tending.core.tables import Columns, Where, loss_blocks
+
+
+def blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
+    """exp of the mean loss with its 95 % interval, and its standard error.
+
+    losses: (sequences,) in nats per token. The interval is that of the loss, transformed, so it is
+    not symmetric. The error is of first order, perplexity times the loss's error: good while that
+    is well below 1.
+    """
+    mean, error = (dict(block) for block in loss_blocks(place, losses))
+    value = float(np.exp(mean["value"]))
+    ends = {end: float(np.exp(mean[end])) for end in ("low", "high")}
+    return [
+        {**mean, "quantity": "perplexity", "value": value, **ends},
+        {**error, "quantity": "perplexity_standard_error", "value": value * error["value"]},
+    ]

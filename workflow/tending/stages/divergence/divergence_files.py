@@ -1,0 +1,67 @@
+"""Files of next-token predictions: the reference's logits, and divergences from them.
+
+A reference: `logits` (sequences x positions, tokens) float32, rows ordered by sequence, then by
+position. Divergences: `kl_to_reference` and `kl_to_reference_reversed`, (sequences, positions)
+float64, nats. Attributes say of which checkpoint and tokens, at which positions; those of a file of
+divergences besides of which reference.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tending.core import store
+from tending.models import checkpoint_record
+from tending.models.checkpoint_record import Checkpoint
+from tending.stages.divergence import divergence
+from tending.stages.divergence.divergence import Divergences, Predicted
+
+LOGITS = "logits"
+FORWARD = "kl_to_reference"
+REVERSE = "kl_to_reference_reversed"
+
+_ALIKE = ("model", "corpus_sha256", "positions", "sequences", "dtype", "divergence_version")
+
+Attributes = dict[str, Any]
+
+
+def attributes(
+    study: str,
+    checkpoint: Checkpoint,
+    corpus: Attributes,
+    shape: Sequence[int],
+    settings: Predicted,
+    dtype: str,
+    device: str,
+) -> Attributes:
+    """What a file of either kind says of itself; corpus, shape: of the token file."""
+    return {
+        **checkpoint_record.attributes(study, checkpoint),
+        "corpus_sha256": corpus["corpus_sha256"],
+        "tokens_shape": shape,
+        "positions": " ".join(map(str, settings.positions)),
+        "sequences": settings.sequences,
+        "vocabulary": settings.vocabulary,
+        "dtype": dtype,
+        "device": device,
+        "divergence_version": divergence.VERSION,
+    }
+
+
+def check(path: Path, held: Attributes, own: Attributes, reference: Checkpoint) -> None:
+    """StoreError if a file of logits is not of this reference, or not to be compared with `own`."""
+    expected = {name: own[name] for name in _ALIKE}
+    expected |= {"step": reference.step, "weights_sha256": reference.weights_sha256}
+    for name, value in expected.items():
+        if str(held.get(name)) != str(value):
+            raise store.StoreError(
+                f"{path} has {name} {held.get(name)}, but {value} is wanted of the reference, step "
+                f"{reference.step} of {reference.model}; delete it and run the workflow again"
+            )
+
+
+def write(path: Path, found: Divergences, own: Attributes, reference: Attributes) -> None:
+    """Write divergences, whole or not at all; reference: attributes of the file of logits."""
+    told = {f"reference_{k}": reference[k] for k in ("step", "weights_sha256", "created")}
+    arrays = {FORWARD: found.forward, REVERSE: found.reverse}
+    store.write_arrays(path, arrays, {**own, **told})

@@ -1,0 +1,1 @@
+"""Benchmark scores of checkpoints from outside: reading, matching to steps, rows."""

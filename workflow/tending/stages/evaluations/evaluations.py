@@ -1,0 +1,201 @@
+"""Benchmark scores that a study names: files, their scores, and what is wrong with them."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tending.checkpoints import source
+from tending.stages.evaluations import evaluation_files
+from tending.stages.evaluations.evaluation_files import Written
+from tending.stages.evaluations.evaluation_matching import Entry, Places, files
+from tending.study import selection
+from tending.study.selection import Config
+
+TABLE = "evaluations"
+OUTCOMES = "outcome_association"
+_NAMING = ("name", "source", "repository", "revision", "index_steps", "path")  # find a checkpoint
+MOST_PROBLEMS = 10  # shown: one mistake in a glob is a problem of every file
+
+
+@dataclass
+class Scores:
+    """Scores of a study by (model, step, task, metric), and the problems of their files."""
+
+    found: dict[tuple[str, int, str, str], Written] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def directions(self) -> dict[tuple[str, str], bool]:
+        """Whether more is better, of every task and metric of which it is known."""
+        known = ((key[2:], score.higher_is_better) for key, score in self.found.items())
+        return {key: better for key, better in known if better is not None}
+
+
+def quantity(task: str, metric: str) -> str:
+    """A score's name in tables: `arc_easy:acc`."""
+    return f"{task}:{metric}"
+
+
+def read(study: str, models: Sequence[Mapping[str, Any]], entries: Sequence[Entry]) -> Scores:
+    """All scores of the entries; a file with a mistake gives a problem and nothing else."""
+    scores, places = Scores(), Places(study, models)
+    for entry in entries:
+        known: dict[str, set[str]] = {"tasks": set(), "metrics": set()}
+        for name, fields in files(entry).items():
+            try:
+                own = _of_file(name, fields, entry, places, known)
+                for key, score in own:
+                    _put(scores, key, score)
+            except ValueError as error:
+                scores.problems.append(f"evaluations: {error}")
+        scores.problems += _unmatched(entry, known)
+    return scores
+
+
+def _of_file(
+    name: str,
+    fields: Mapping[str, str],
+    entry: Entry,
+    places: Places,
+    known: Mapping[str, set[str]],
+) -> list[tuple[tuple[str, int, str, str], Written]]:
+    """The scores of one file that the entry wants, by what they are of."""
+    columns, ignored = entry.get("columns") or {}, entry.get("ignore") or ()
+    kept = []
+    for score in evaluation_files.read(Path(name), columns, ignored):
+        known["tasks"].add(score.task)
+        known["metrics"].add(score.metric)
+        if not (_wanted(entry, "tasks", score.task) and _wanted(entry, "metrics", score.metric)):
+            continue
+        place = places.of(score, entry, fields)
+        if place is not None:
+            task = score.task + entry.get("suffix", "")
+            kept.append(((*place, task, score.metric), replace(score, task=task)))
+    return kept
+
+
+def _wanted(entry: Entry, key: str, name: str) -> bool:
+    return key not in entry or any(fnmatchcase(name, pattern) for pattern in entry[key])
+
+
+def _unmatched(entry: Entry, known: Mapping[str, set[str]]) -> Iterator[str]:
+    """Patterns of an entry that no task, or no metric, of its files has."""
+    for key, names in known.items():
+        for pattern in entry.get(key, ()):
+            if names and not any(fnmatchcase(name, pattern) for name in names):
+                shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+                yield f"evaluations: {entry['path']}: no {key} {pattern!r}; there are {shown}"
+
+
+def _put(scores: Scores, key: tuple[str, int, str, str], score: Written) -> None:
+    """Add a score; ValueError if there is another one of the same checkpoint and metric."""
+    other = scores.found.setdefault(key, score)
+    model, step, task, metric = key
+    if other.value != score.value:
+        raise ValueError(
+            f"{model} at step {step} has {task} {metric} {other.value:g} in {other.where} and "
+            f"{score.value:g} in {score.where}; narrow `path`, or tell two settings apart by "
+            f"`suffix`"
+        )
+    if math.isnan(other.error) and not math.isnan(score.error):
+        scores.found[key] = score
+
+
+class Evaluations:
+    """The files of benchmark scores of a study, and the tables they make."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._entries: Sequence[Entry] = config.get("evaluations") or []
+
+    def files(self) -> list[str]:
+        """Every file that an entry names, once, in order."""
+        return list(dict.fromkeys(name for entry in self._entries for name in files(entry)))
+
+    def tables(self) -> list[str]:
+        """The table of scores, and that of outcomes if there is a loss or a score."""
+        outcome = self._config["held_out_loss"]["sequences"] or self._entries
+        return [TABLE] * bool(self._entries) + [OUTCOMES] * bool(outcome)
+
+    def associated(self, tables: Sequence[str]) -> list[str]:
+        """Those of a study's tables that the association with outcomes reads."""
+        read = ("convergence", "effective_rank", "loss", TABLE, "gradients")
+        return [name for name in read if name in tables]
+
+    def asked(self, wildcards: Any) -> str:
+        """What finds and names the scores, as JSON: entries, and how models are called.
+
+        A function of the wildcards, because Snakemake reads plain strings for wildcards.
+        """
+        models = [{k: m[k] for k in _NAMING if k in m} for m in self._config["models"]]
+        return json.dumps([self._config["study"], models, self._entries], sort_keys=True)
+
+
+def problems(config: Config) -> Iterator[str]:
+    """Entries that name no file; quick enough for every job. See `check` for what is in them."""
+    for entry in config.get("evaluations") or []:
+        found = files(entry)
+        if not found:
+            yield f"evaluations: no file matches {entry['path']!r}; check `path`"
+        other = [name for name in found if Path(name).suffix not in (".csv", ".json")]
+        if other:
+            yield f"evaluations: {other[0]} is neither .csv nor .json; narrow `path`"
+        names = {model["name"] for model in config["models"]}
+        meant = [entry["model"]] if "model" in entry else []
+        meant += [name for name in (entry.get("models") or {}).values() if name is not None]
+        for name in meant:
+            if name not in names:
+                yield f"evaluations: the study has no model {name!r}; it has {', '.join(names)}"
+
+
+def check(config: Config) -> tuple[list[str], list[str]]:
+    """Problems of the files of evaluations, and warnings; reads all of them."""
+    entries = config.get("evaluations") or []
+    if not entries:
+        return [], []
+    scores = read(config["study"], config["models"], entries)
+    found, warnings = [*scores.problems, *_undirected(scores)], list[str]()
+    if not scores.found and not found:
+        found.append("evaluations: the files hold no score; see docs/evaluations.md")
+    for model in config["models"]:
+        own = sorted({step for name, step, *_ in scores.found if name == model["name"]})
+        wanted = selection.steps(config, model)
+        length = source(model["source"]).total_steps(model, wanted, config["study"])
+        found += _beyond(model["name"], own, length)
+        warnings += _unmeasured(model["name"], [step for step in own if step not in wanted])
+    left = len(found) - MOST_PROBLEMS
+    return found[:MOST_PROBLEMS] + [f"evaluations: and {left} more"] * (left > 0), warnings
+
+
+def _beyond(name: str, steps: Sequence[int], length: int) -> Iterator[str]:
+    if steps and steps[-1] > length:
+        yield (
+            f"evaluations: {name} has scores of step {steps[-1]}, after the end of its training, "
+            f"{length} steps; set `training_steps` of the model if it is longer"
+        )
+
+
+def _unmeasured(name: str, steps: Sequence[int]) -> Iterator[str]:
+    if steps:
+        shown = ", ".join(map(str, steps[:5])) + (", ..." if len(steps) > 5 else "")
+        number = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+        yield (
+            f"evaluations: {name} has scores at {number} that the study does not have ({shown}); "
+            f"they are in the table and figure, and in no association"
+        )
+
+
+def _undirected(scores: Scores) -> Iterator[str]:
+    """Metrics of which one file says that more is better, and another that less is."""
+    directions = scores.directions()
+    for (_, _, task, metric), score in scores.found.items():
+        better = score.higher_is_better
+        if better is not None and better != directions[task, metric]:
+            yield (
+                f"evaluations: {score.where}: higher_is_better of {task} {metric} is {better} "
+                f"there and {not better} elsewhere"
+            )
+            return

@@ -1,0 +1,1 @@
+"""Gradients of the loss around a checkpoint: batches, passes, spectra, file, rows."""

@@ -1,0 +1,238 @@
+"""Gradients of a model's loss, batch by batch, and what is kept of them. No files.
+
+The gradient is that of the mean token loss over a whole batch: every sequence weighs the same,
+however many run at a time. Gradients themselves are not kept beyond the next batch, with which
+they are compared.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tending import components as parts
+from tending.components._weights import ModelWeights, Shape
+from tending.corpus import Tokens
+from tending.families import Architecture, Family, family
+from tending.stages.activations.activations import OutOfMemoryError, at_once, lacks_memory
+from tending.stages.gradients.gradient_passes import Passes
+from tending.stages.gradients.gradient_spectra import Measured, Part, measured
+
+VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
+
+CPU_TOKENS = 1024  # at a time
+DEFAULT = ("attention_ov", "mlp_out", "attention_output", "attention_value")
+
+Array = npt.NDArray[np.float64]
+Gradient = dict[str, npt.NDArray[Any]]  # by parameter of the base model, float32
+Progress = Callable[[int], None]
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How gradients are taken.
+
+    components: names of what to take them of. micro_batch: sequences at a time to begin with;
+    halved when memory runs out. checkpointing: run every block a second time in the backward pass
+    in place of keeping what it computed; about a third slower, and the gradient is the same.
+    """
+
+    components: tuple[str, ...] = DEFAULT
+    micro_batch: int = 32
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class BatchGradient:
+    """The gradient of one batch; arrays float64 by dataset, layers first, as in files of spectra.
+
+    loss: mean token loss of the whole batch, nats. spectra: singular values, descending, (layers,
+    values) or (layers, heads, values). norms: Frobenius norms, (layers,) or (layers, heads).
+    cosines: with the gradient of the batch before, likewise; NaN where one of the two is 0; empty
+    for the first batch. shapes: of the matrices, where they are of one matrix each.
+    """
+
+    loss: float
+    spectra: dict[str, Array]
+    norms: dict[str, Array]
+    cosines: dict[str, Array] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+
+def of_batches(
+    model: Any,
+    batches: Iterable[tuple[str, Tokens]],
+    settings: Settings,
+    progress: Progress,
+    warn: Warn,
+) -> Iterator[BatchGradient]:
+    """Gradients of the mean token loss over each batch, in order.
+
+    model: a causal language model of transformers. Meanwhile it has no dropout and gradients for
+    what is needed alone. batches: (name, such as "training step 12", tokens (sequences,
+    length + 1)); token t + 1 is predicted from those up to t. progress(n) is called after every n
+    sequences, warn(text) when the micro-batch is halved, whereupon the batch starts anew. Raises
+    FloatingPointError naming the batch if its loss or gradient is not finite, OutOfMemoryError if
+    a single sequence does not fit, and ValueError if a batch has no sequences, sequences of fewer
+    than two tokens or a token outside the vocabulary, if a component has no gradients, or if the
+    family lacks it.
+    """
+    config, name = model.config.to_dict(), str(model.config.model_type)
+    kind = family(name)
+    sizes = kind.architecture(config)
+    modules = _modules(settings.components, name, kind, sizes)
+    blocks = [kind.block_module(i) for i in range(sizes.layers)] if settings.checkpointing else []
+    passes = Passes(model, modules, blocks, sizes.logit_cap)
+    summing = _Summing(passes, sizes, settings.micro_batch, progress, warn)
+    weights = ModelWeights(kind, _Arrays(dict(model.base_model.named_parameters())), config)
+    taken = [Part.named(part) for part in settings.components]
+    before: Gradient | None = None
+    with passes.ready():
+        for batch, tokens in batches:
+            loss, gradient = summing.mean(batch, tokens)
+            found = measured(weights, taken, gradient, before)
+            before = gradient
+            yield _gradient(loss, found)
+
+
+def _gradient(loss: float, found: Measured) -> BatchGradient:
+    return BatchGradient(loss, found.spectra, found.norms, found.cosines, found.shapes)
+
+
+def _modules(
+    components: Iterable[str], model_type: str, kind: Family, sizes: Architecture
+) -> set[str]:
+    """Modules whose weights the components are; ValueError if one has no gradients here."""
+    found: set[str] = set()
+    for part in map(parts.component, components):
+        if not part.gradients:
+            known = ", ".join(parts.with_gradients())
+            raise ValueError(f"{part.name} has no gradients; components that have: {known}")
+        if problem := parts.inapplicable(part, model_type, kind, "gradients.components"):
+            raise ValueError(problem)
+        file = parts.trained(part.name)
+        found |= {module for i in range(sizes.layers) for module in file.modules(kind, i)}
+    return found
+
+
+class _Arrays(Mapping[str, Any]):
+    """Parameters as arrays of float32 or finer, each made when it is asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return _array(self._tensors[name].detach())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def _array(tensor: Tensor) -> npt.NDArray[Any]:
+    finer = torch.promote_types(tensor.dtype, torch.float32)
+    return np.asarray(tensor.to("cpu", finer).numpy())
+
+
+class _Summing:
+    """Whole batches, as many sequences at a time as memory has shown to allow."""
+
+    def __init__(
+        self, passes: Passes, sizes: Architecture, size: int, progress: Progress, warn: Warn
+    ) -> None:
+        self._passes, self._sizes = passes, sizes
+        self._micro_batch, self._progress, self._warn = size, progress, warn
+
+    def mean(self, name: str, tokens: Tokens) -> tuple[float, Gradient]:
+        """Mean token loss of a batch, and its gradient."""
+        _check(name, tokens, self._sizes.vocabulary)
+        reported = 0
+
+        def report(done: int) -> None:
+            nonlocal reported
+            if done > reported:  # a batch that starts anew has reported some
+                self._progress(done - reported)
+                reported = done
+
+        while True:
+            device = self._passes.model.device
+            possible = at_once(self._micro_batch, tokens[:, 1:], CPU_TOKENS, device)
+            tried = min(possible, len(tokens))
+            try:
+                return self._attempt(name, tokens, tried, report)
+            except RuntimeError as error:
+                smaller = _smaller(name, tried, tokens.shape[1] - 1, error)
+            # outside of `except`: the error held on to what was computed
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self._warn(
+                f"{name}: out of memory with {tried} sequences at a time; starting the batch anew "
+                f"with {smaller}"
+            )
+            self._micro_batch = smaller
+
+    def _attempt(
+        self, name: str, tokens: Tokens, micro_batch: int, report: Progress
+    ) -> tuple[float, Gradient]:
+        """The same, unless memory runs out; nothing of a failed attempt is kept."""
+        device, total, sums = self._passes.model.device, 0.0, self._passes.sums()
+        for start in range(0, len(tokens), micro_batch):
+            rows = torch.from_numpy(tokens[start : start + micro_batch].astype(np.int64))
+            total += self._passes.add(rows.to(device), sums)
+            if not np.isfinite(total):
+                raise _not_finite(name, f"a loss of {total}")
+            report(start + len(rows))
+        predicted = tokens[:, 1:].size
+        for parameter, summed in sums.items():
+            if not torch.isfinite(summed).all():
+                raise _not_finite(name, f"a gradient of {parameter} that is not finite")
+        # ASSUME: divided once, by all predicted tokens; a mean of micro-batches' means would
+        # weigh the sequences of a smaller last one more.
+        return total / predicted, {n: _array(s.div_(predicted)) for n, s in sums.items()}
+
+
+def _check(name: str, tokens: Tokens, vocabulary: int) -> None:
+    """ValueError if the tokens of a batch cannot serve."""
+    if tokens.ndim != 2 or not len(tokens):
+        raise ValueError(
+            f"{name}: expected tokens of shape (sequences, length + 1), got {tokens.shape}; see "
+            f"`gradients` in the config"
+        )
+    if tokens.shape[1] < 2:
+        raise ValueError(
+            f"{name}: sequences of {tokens.shape[1]} token have no next token to take a loss of; "
+            f"use longer ones"
+        )
+    outside = tokens[(tokens < 0) | (tokens >= vocabulary)]
+    if outside.size:
+        raise ValueError(
+            f"{name}: token {outside[0]} is outside the model's vocabulary of {vocabulary}; the "
+            f"batch was made with another tokenizer"
+        )
+
+
+def _not_finite(name: str, what: str) -> FloatingPointError:
+    return FloatingPointError(
+        f"{name}: the model has {what}; with bfloat16 weights try `extraction.dtype: float32`; if "
+        f"the training itself broke down there, leave the step out of `steps`"
+    )
+
+
+def _smaller(name: str, micro_batch: int, length: int, error: RuntimeError) -> int:
+    """Half the micro-batch if `error` is a lack of memory; otherwise the error goes on."""
+    if not lacks_memory(error):
+        raise error
+    if micro_batch == 1:
+        raise OutOfMemoryError(
+            f"{name}: the gradient of one sequence of {length} tokens does not fit in memory; set "
+            f"`gradients.checkpointing: true`, use `extraction.dtype: bfloat16`, or a device with "
+            f"more memory"
+        ) from error
+    return micro_batch // 2

@@ -1,0 +1,1 @@
+"""Measures of one checkpoint's activations alone: settings, computation, file."""

@@ -1,0 +1,1 @@
+"""Singular values of weights by component: computation, file, rows."""

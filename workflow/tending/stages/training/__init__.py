@@ -1,0 +1,1 @@
+"""Training of the embedded suite, and the order of its data."""

@@ -1,0 +1,1 @@
+"""All checkpoints of one model together: drift, maps, overlap; settings, file, rows."""

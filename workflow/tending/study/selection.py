@@ -1,0 +1,48 @@
+"""Which steps of which models a study consists of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tending.checkpoints import hub, source
+from tending.core import steps as schedules
+
+Config = Mapping[str, Any]
+Model = Mapping[str, Any]
+
+
+def asked(config: Config, model: Model) -> schedules.Spec:
+    """The steps as the config writes them: the model's own, or the study's."""
+    spec: schedules.Spec = model.get("steps", config.get("steps", []))
+    return spec
+
+
+def asked_steps(config: Config, model: Model) -> list[int]:
+    """The steps asked for, as numbers. ValueError if the hub must be asked what there is."""
+    existing = source(model["source"]).steps(model, config["study"])
+    return schedules.expand(asked(config, model), existing)
+
+
+def steps(config: Config, model: Model) -> list[int]:
+    """The steps of a model in the study: those asked for, without what the audit drops."""
+    expanded = asked_steps(config, model)
+    if model["source"] != "hub" or config["duplicates"] != "drop":
+        return expanded
+    dropped = hub.mistaken(model, config["study"], expanded)
+    return [step for step in expanded if step not in dropped]
+
+
+def unresolved(config: Config) -> list[str]:
+    """Names of the models of which the hub must be asked before the study can be planned."""
+    return [
+        model["name"]
+        for model in config["models"]
+        if model["source"] == "hub" and hub.unresolved(model, config["study"], asked(config, model))
+    ]
+
+
+def unpinned(config: Config) -> dict[str, int]:
+    """How many steps of each model the hub must be asked for before a run, not before a plan."""
+    study = config["study"]
+    remote = [model for model in config["models"] if model["source"] == "hub"]
+    found = {m["name"]: len(hub.unpinned(m, study, asked(config, m))) for m in remote}
+    return {name: count for name, count in found.items() if count}
