@@ -127,7 +127,7 @@ def test_only_the_store_imports_h5py() -> None:
 
 def test_metrics_import_numbers_only() -> None:
     allowed = {"math", "numpy", "torch", "collections", "dataclasses", "typing", "tending"}
-    allowed |= {"functools", "warnings", "scipy", "skdim", "sklearn"}
+    allowed |= {"functools", "itertools", "warnings", "logging", "scipy", "skdim", "sklearn"}
     for file in FILES:
         if name(file).startswith("metrics/"):
             inside = {i for i in imported(file) if i.startswith("tending")}

@@ -85,7 +85,7 @@ def test_gpt_neox_adds_them_in_either_order(parallel: bool) -> None:
 @every_model
 def test_every_component_that_has_activations_is_taken(name: str) -> None:
     model, tokens = tiny.model(name), tiny.tokens(SEQUENCES, LENGTH)
-    parts = [components.component(n) for n in components.found.names(components.PACKAGE)]
+    parts = [components.component(n) for n in components.plugins.names(components.PACKAGE)]
     kind, rows = tiny.kind(model), SEQUENCES * LENGTH
     asked = [p for p in parts if components.inapplicable(p, name, kind) is None]
     found = take(model, tokens, *(p.name for p in asked))

@@ -19,6 +19,7 @@ from tending import components, families
 from tending.components import Probe
 from tending.core import plugins
 from tending.families import QueryKey
+from tending.metrics.algebra import singular_values
 from tending.stages.activations.attention_maps import AttentionMaps
 from tending.stages.spectra import weight_spectra
 
@@ -407,12 +408,12 @@ def test_many_rows_are_read_a_few_at_a_time(
     rank: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of full rank from the Gram matrix; of low rank, where squares hide zeros, from QR."""
-    monkeypatch.setattr(weight_spectra, "CHUNK", 200)
+    monkeypatch.setattr(singular_values, "CHUNK", 200)
     rng = np.random.default_rng(5)
     matrix = rng.normal(size=(301, 20)).astype(np.float32)
     if rank is not None:
         matrix = (rng.normal(size=(301, rank)) @ rng.normal(size=(rank, 20))).astype(np.float64)
     dense = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
     tolerance = 1e-7 if rank is None else 1e-13
-    assert weight_spectra.tall_spectrum(matrix) == pytest.approx(dense, abs=tolerance * dense[0])
-    assert weight_spectra.tall_spectrum(matrix.T) == pytest.approx(dense, abs=1e-7 * dense[0])
+    assert singular_values.tall_spectrum(matrix) == pytest.approx(dense, abs=tolerance * dense[0])
+    assert singular_values.tall_spectrum(matrix.T) == pytest.approx(dense, abs=1e-7 * dense[0])

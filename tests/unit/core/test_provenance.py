@@ -117,9 +117,9 @@ def test_a_change_in_an_imported_module_is_seen(copy: Path) -> None:
 
 
 def test_a_change_two_imports_away_is_seen(copy: Path) -> None:
-    """spectra imports families, which imports found."""
+    """weight_spectra imports families, which imports plugins."""
     before = hash_of("tending.stages.spectra.weight_spectra")
-    edit(copy / "found.py", 'glob("*.py")', 'glob("*.PY")')
+    edit(copy / "core/plugins.py", 'glob("*.py")', 'glob("*.PY")')
     assert hash_of("tending.stages.spectra.weight_spectra") != before
 
 
@@ -136,9 +136,10 @@ def test_a_change_in_what_families_share_is_seen_by_those_that_share_it(copy: Pa
 
 
 def test_an_import_inside_a_function_is_followed(copy: Path) -> None:
-    edit(copy / CKA, "    inner = in", "    from tending import atomic\n\n    inner = in")
+    edit(copy / CKA, "    inner = in", "    from tending.core import atomic\n\n    inner = in")
     before = hash_of(*CKA_HASH)
-    edit(copy / "atomic.py", "path.parent.mkdir(parents=True", "path.parent.mkdir(parents=False")
+    mkdir = "path.parent.mkdir(parents="
+    edit(copy / "core/atomic.py", f"{mkdir}True", f"{mkdir}False")
     assert hash_of(*CKA_HASH) != before
 
 
@@ -158,12 +159,13 @@ def test_several_modules_in_any_order(copy: Path) -> None:
 
 
 FIGURE, COMPARED = "tending.figures.six_panels", "tending.stages.convergence.comparison"
+SPECTRA = "tending.stages.spectra.spectrum_table"
 ROOTS = (
     *CKA_HASH,
     FIGURE,
     COMPARED,
     "tending.components.qk",
-    "tending.stages.spectra.spectrum_table",
+    SPECTRA,
 )
 
 
@@ -202,25 +204,24 @@ def moved(copy: Path, old: str, new: str, users: Sequence[str]) -> None:
 
 def test_a_module_that_moves_or_is_renamed_costs_nothing(copy: Path) -> None:
     before = roots()
-    moved(copy, "eigenvalues.py", "algebra/eigenvalues.py", ["spectra.py"])
+    old, user = "metrics/algebra/eigenvalues.py", "metrics/algebra/singular_values.py"
+    moved(copy, old, "solvers/eigenvalues.py", [user])
     assert roots() == before
-    moved(copy, "algebra/eigenvalues.py", "algebra/symmetric.py", ["spectra.py"])
+    moved(copy, "solvers/eigenvalues.py", "solvers/symmetric.py", [user])
     assert roots() == before
     users = [
         str(file.relative_to(copy))
         for file in copy.rglob("*.py")
-        if re.search(r"from tending(\.pooling import| import .*\bpooling\b)", file.read_text())
+        if re.search(r"statistics(\.means import| import .*\bmeans\b)", file.read_text())
     ]
     pooled = ("tending.stages.seeds.group_tables", "tending.figures.effects")
-    means = {name: hash_of(name) for name in pooled}
-    moved(copy, "pooling.py", "algebra/averaging.py", users)  # used as `pooling.mean(...)`
-    assert {name: hash_of(name) for name in pooled} == means
-    edit(copy / "algebra/symmetric.py", "LARGE = 2304", "LARGE = 2305")
+    hashes = {name: hash_of(name) for name in pooled}
+    # used as `means.mean(...)`
+    moved(copy, "metrics/statistics/means.py", "solvers/averaging.py", users)
+    assert len(users) > 2 and {name: hash_of(name) for name in pooled} == hashes
+    edit(copy / "solvers/symmetric.py", "LARGE = 2304", "LARGE = 2305")
     changed = {name for name, of in roots().items() if of != before[name]}
-    assert changed == {
-        "tending.components.qk",
-        "tending.stages.spectra.spectrum_table",
-    }  # two imports away
+    assert changed == {"tending.components.qk", SPECTRA}  # two imports away
 
 
 @pytest.mark.parametrize("module", ["tending.stages.spectra.weight_spectra", FIGURE, COMPARED])

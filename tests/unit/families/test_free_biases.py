@@ -29,7 +29,7 @@ def nothing(*_: object) -> None:
 def of_model(model: Any, key: str) -> tuple[str, ...]:
     """Components of the model for which `key` (weights, activations or gradients) holds."""
     kind, name = tiny.kind(model), model.config.model_type
-    parts = [components.component(n) for n in components.found.names(components.PACKAGE)]
+    parts = [components.component(n) for n in components.plugins.names(components.PACKAGE)]
     fit = [p for p in parts if components.inapplicable(p, name, kind) is None]
     return tuple(p.name for p in fit if getattr(p, key))
 

@@ -50,9 +50,10 @@ def test_scripts_import_no_more_than_they_need(group: str) -> None:
 def test_spectra_of_bfloat16_weights_need_no_torch(tmp_path: Path) -> None:
     folder = tiny.save(tiny.model("gpt_neox").bfloat16(), tmp_path / "model")
     code = (
-        "from pathlib import Path\nfrom tending import inspection, spectra\n"
+        "from pathlib import Path\nfrom tending.models import checkpoint_record\n"
         "from tending.families import family\n"
-        f"found = inspection.inspect(Path({str(folder)!r}), 'm', 0, 'r')\n"
+        "from tending.stages.spectra import weight_spectra as spectra\n"
+        f"found = checkpoint_record.inspect(Path({str(folder)!r}), 'm', 0, 'r')\n"
         "spectra.weight_spectra(family('gpt_neox'), found.weights(), found.config)"
     )
     assert imported(code, LARGE) == []

@@ -14,7 +14,7 @@ from tending.run import study_files
 from tending.run.plan import Plan
 from tending.study import row_limits
 
-METRICS = row_limits.found.names(row_limits.SIMILARITY)
+METRICS = row_limits.plugins.names(row_limits.SIMILARITY)
 FEWEST = 4  # sequences, by the schema
 
 
@@ -155,7 +155,9 @@ def test_other_components_are_another_version(names: list[str], version: Any) ->
     assert Plan({**asked(), "components": names}).extraction_version() == version
 
 
-LEAST = {n: row_limits.found.load(row_limits.SIMILARITY, n, "metric").METRIC.least for n in METRICS}
+LEAST = {
+    n: row_limits.plugins.load(row_limits.SIMILARITY, n, "metric").METRIC.least for n in METRICS
+}
 
 
 @pytest.mark.parametrize("name", [n for n in METRICS if LEAST[n] > FEWEST])

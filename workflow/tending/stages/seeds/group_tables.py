@@ -62,8 +62,8 @@ def _whole(table: pd.DataFrame, quantities: Iterable[str]) -> pd.DataFrame:
 def _over_heads(table: pd.DataFrame, quantities: Iterable[str]) -> pd.DataFrame:
     """Means over the heads of every layer; NaN where a head has no value."""
     heads = table[table["quantity"].isin(list(quantities)) & table["head"].notna()]
-    means = _reduced(heads, _KEYS, "mean").assign(head=None)
-    return means.assign(quantity=means["quantity"].map(heads_quantity).astype("string"))
+    reduced = _reduced(heads, _KEYS, "mean").assign(head=None)
+    return reduced.assign(quantity=reduced["quantity"].map(heads_quantity).astype("string"))
 
 
 def _medians(layers: pd.DataFrame) -> pd.DataFrame:
