@@ -8,12 +8,11 @@ from tending import components
 from tending.run import config as study, resolve_first, run_lock
 from tending.study import metric_components, selection
 from tending.core import paths, snakemake_calls
-from tending.stages.representation import representation_config
 from tending.run.job import check_interpreter
 from tending.run.plan import Plan, embedded_packages, module_version
 from tending.core.provenance import code_hash, file_sha256
-from tending.study.published import COMPARISON, FILE as PUBLISHED_VALUES
-from tending.run.study_files import TABLES
+from tending.study.published import FILE as PUBLISHED_VALUES
+from tending.stages.representation import representation_config
 from tending.run.priorities import Turns
 
 min_version("9.20")
@@ -124,11 +123,7 @@ include: "rules/trajectory.smk"
 include: "rules/gradients.smk"
 include: "rules/divergence.smk"
 include: "rules/tables.smk"
-include: "rules/late.smk"
-include: "rules/association.smk"
-include: "rules/evaluations.smk"
 include: "rules/groups.smk"
-include: "rules/effects.smk"
 include: "rules/sample_size.smk"
 include: "rules/figures.smk"
 include: "rules/verify.smk"

@@ -77,34 +77,3 @@ rule divergence:
         "Divergence of {wildcards.model} at step {wildcards.step}"
     script:
         "../workflow/scripts/divergence.py"
-
-
-rule divergence_table:
-    input:
-        divergences=plan.divergence.files(),
-    output:
-        csv=report(
-            plan.path(paths.TABLE_CSV, table="divergence"),
-            caption="../workflow/report/table_divergence.rst",
-            category="Tables",
-            labels={"table": "divergence"},
-        ),
-        parquet=plan.path(paths.TABLE_PARQUET, table="divergence"),
-    log:
-        plan.path(paths.log(paths.TABLE_CSV), table="divergence"),
-    benchmark:
-        plan.path(paths.benchmark(paths.TABLE_CSV), table="divergence")
-    conda:
-        "../envs/tending.yaml"
-    resources:
-        mem_mb=plan.needs.memory("table"),
-        runtime=plan.needs.runtime("table"),
-    params:
-        training_steps=plan.training_steps(),
-        code=code_hash(
-            "tending.stages.divergence.divergence_rows", script="divergence_table"
-        ),
-    message:
-        "Table of divergences"
-    script:
-        "../workflow/scripts/divergence_table.py"

@@ -75,36 +75,3 @@ rule gradients:
         "Gradients of {wildcards.model} at step {wildcards.step}"
     script:
         "../workflow/scripts/gradients.py"
-
-
-rule gradients_table:
-    input:
-        gradients=plan.gradients.files(),
-    output:
-        csv=report(
-            plan.path(paths.TABLE_CSV, table="gradients"),
-            caption="../workflow/report/table_gradients.rst",
-            category="Tables",
-            labels={"table": "gradients"},
-        ),
-        parquet=plan.path(paths.TABLE_PARQUET, table="gradients"),
-    log:
-        plan.path(paths.log(paths.TABLE_CSV), table="gradients"),
-    benchmark:
-        plan.path(paths.benchmark(paths.TABLE_CSV), table="gradients")
-    conda:
-        "../envs/tending.yaml"
-    resources:
-        mem_mb=plan.needs.memory("table"),
-        runtime=plan.needs.runtime("table"),
-    params:
-        metrics=plan.metric_codes(study.SPECTRUM, config["spectrum"]),
-        restricted=plan.restricted("spectrum"),
-        training_steps=plan.training_steps(),
-        code=code_hash(
-            "tending.stages.gradients.gradient_table", script="gradients_table"
-        ),
-    message:
-        "Table of gradients"
-    script:
-        "../workflow/scripts/gradients_table.py"

@@ -50,33 +50,3 @@ rule hub_tokenizer:
         "Fetching the tokenizer of {wildcards.model}"
     script:
         "../workflow/scripts/hub_tokenizer.py"
-
-
-rule audit_table:
-    input:
-        pins=plan.pin_files(),
-    output:
-        csv=report(
-            plan.path(paths.TABLE_CSV, table="audit"),
-            caption="../workflow/report/table_audit.rst",
-            category="Tables",
-            labels={"table": "audit"},
-        ),
-        parquet=plan.path(paths.TABLE_PARQUET, table="audit"),
-    log:
-        plan.path(paths.log(paths.TABLE_CSV), table="audit"),
-    benchmark:
-        plan.path(paths.benchmark(paths.TABLE_CSV), table="audit")
-    conda:
-        "../envs/tending.yaml"
-    resources:
-        mem_mb=plan.needs.memory("table"),
-        runtime=plan.needs.runtime("table"),
-    params:
-        asked=plan.audited(),
-        policy=lookup(within=config, dpath="duplicates"),
-        code=code_hash("tending.hub.duplicate_audit", script="audit_table"),
-    message:
-        "Comparing the weights of all revisions by their hashes"
-    script:
-        "../workflow/scripts/audit_table.py"

@@ -23,31 +23,3 @@ rule sample_size:
         "Scores of {wildcards.model} by number of sequences"
     script:
         "../workflow/scripts/sample_size.py"
-
-
-rule sample_size_table:
-    input:
-        rows=plan.per_model(paths.SAMPLE_SIZE),
-    output:
-        csv=report(
-            plan.path(paths.TABLE_CSV, table="sample_size"),
-            caption="../workflow/report/table_sample_size.rst",
-            category="Tables",
-            labels={"table": "sample_size"},
-        ),
-        parquet=plan.path(paths.TABLE_PARQUET, table="sample_size"),
-    log:
-        plan.path(paths.log(paths.TABLE_CSV), table="sample_size"),
-    benchmark:
-        plan.path(paths.benchmark(paths.TABLE_CSV), table="sample_size")
-    conda:
-        "../envs/tending.yaml"
-    resources:
-        mem_mb=plan.needs.memory("table"),
-        runtime=plan.needs.runtime("table"),
-    params:
-        code=code_hash("tending.core.tables", script="sample_size_table"),
-    message:
-        "Table of scores by number of sequences"
-    script:
-        "../workflow/scripts/sample_size_table.py"

@@ -1,5 +1,6 @@
 """The project's own rules: formatting, types, lint, pins, layout."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -9,21 +10,17 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.utils import validate
 
+from tending import tables
 from tending.core import paths, plugins
 from tending.run.config import FIGURES
+from tending.run.plan import Plan
 from tending.run.resources import Needs
-from tending.run.study_files import TABLES
-from tending.stages.divergence.divergence_config import TABLE as DIVERGENCE
-from tending.stages.evaluations.evaluations import OUTCOMES
-from tending.stages.evaluations.evaluations import TABLE as EVALUATIONS
-from tending.stages.representation.representation_config import TABLE as REPRESENTATION
-from tending.stages.trajectory.trajectory_config import TABLE as TRAJECTORY
-from tending.study.published import COMPARISON
-from tending.study.seed_groups import EFFECTS
-from tending.study.seed_groups import TABLE as GROUPS
+from tending.study import metric_components
 
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
+TABLES = tables.names()
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
@@ -87,7 +84,7 @@ def test_every_rule_has_a_log_a_benchmark_and_a_script_of_its_name() -> None:
     rules = re.split(r"^ *rule(?: +\w+)?:", text, flags=re.MULTILINE)[1:]
     names = re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
     scripts = {p.stem for p in (REPOSITORY / "workflow/scripts").glob("*.py")}
-    assert scripts == {*names, "figure"}
+    assert scripts == {*names, "figure", "table"}
     for rule in rules:
         for part in ("log:", "benchmark:", "conda:", "message:", "script:"):
             assert part in rule
@@ -100,11 +97,12 @@ def profile(name: str) -> dict[str, Any]:
 
 def test_on_a_cluster_all_tables_and_figures_are_grouped() -> None:
     text = "".join(p.read_text("utf-8") for p in (REPOSITORY / "rules").glob("*.smk"))
-    tables = set(re.findall(r"^rule (\w+_table|summary|verification):", text, re.MULTILINE))
+    made = set(re.findall(r"^rule (summary|verification):", text, re.MULTILINE))
+    made |= {f"{name}_table" for name in TABLES}
     figures = {f"figure_{name}" for name in plugins.names(FIGURES)}
     groups = profile("slurm")["groups"]
     of_models = {"checkpoint", "convergence", "representation", "between"}
-    assert set(groups) == tables | figures | of_models
+    assert set(groups) == made | figures | of_models
     sizes = dict(line.split("=") for line in profile("slurm")["group-components"])
     assert set(sizes) == set(groups.values())
 
@@ -139,19 +137,32 @@ def test_every_rule_asks_for_memory_and_time() -> None:
 
 def test_every_figure_and_table_has_a_caption() -> None:
     captions = {p.stem for p in (REPOSITORY / "workflow/report").glob("*.rst")}
-    extra = (
-        COMPARISON,
-        REPRESENTATION,
-        TRAJECTORY,
-        GROUPS,
-        EFFECTS,
-        "sample_size",
-        "gradients",
-        DIVERGENCE,
-    )
-    extra += (EVALUATIONS, OUTCOMES)
-    tables = {f"table_{name}" for name in (*TABLES, "audit", *extra)}
+    tables = {f"table_{name}" for name in TABLES}
     assert captions == {*plugins.names(FIGURES), *tables, "summary", "workflow"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_what_it_declares_and_stands_wherever_it_must(name: str) -> None:
+    declared = tables.declared(name)
+    made = inspect.signature(plugins.load(tables.PACKAGE, name, "table").table)
+    read = ["tables"] if declared.tables or declared.optional else []
+    assert set(made.parameters) == {*declared.files, *read, *declared.settings}
+    plan = Plan(default())
+    assert set(declared.files) <= set(plan.products()), "StudyFiles.products"
+    assert set(declared.settings) <= set(plan.settings_of_tables()), "Plan.settings_of_tables"
+    assert declared.asked in {"", *plan.conditions()}, "StudyFiles.conditions"
+    assert {*declared.tables, *declared.optional} <= set(TABLES)
+    page = (REPOSITORY / "docs/tables.md").read_text("utf-8")
+    assert f"`{name}`" in page, f"docs/tables.md says nothing of the table {name}"
+    assert f"{name}_table" in profile("slurm")["groups"], "profiles/slurm/config.yaml: groups"
+
+
+def default() -> dict[str, Any]:
+    """The default study with its defaults filled in."""
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text("utf-8"))
+    validate(config, str(REPOSITORY / "workflow/schemas/config.schema.yaml"))
+    metric_components.normalise(config)
+    return dict(config)
 
 
 def test_the_schema_describes_every_key() -> None:

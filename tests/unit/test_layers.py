@@ -44,6 +44,7 @@ FLOORS = (
     {"notebook", "__main__"},
     {"report"},
     {"figures", "run"},
+    {"tables"},
     {"stages"},
     {"study"},
     {"checkpoints", "corpus"},
@@ -54,7 +55,7 @@ FLOORS = (
     {"metrics"},
     {"core"},
 )
-PLUG_INS = ("components", "corpus", "checkpoints", "families", "figures", "metrics")
+PLUG_INS = ("components", "corpus", "checkpoints", "families", "figures", "metrics", "tables")
 
 
 def test_every_room_has_a_floor_and_says_what_belongs_in_it() -> None:

@@ -4,9 +4,10 @@ import logging
 from pathlib import Path
 
 from tending.core import positions, store
+from tending.core.progress import progress
 from tending.hub import fetching
 from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
-from tending.run.job import progress, running
+from tending.run.job import running
 from tending.stages.activations import activations as extraction
 from tending.study import row_limits
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tending.checkpoints import hub
+from tending.core.progress import progress
 from tending.hub import fetching
 from tending.hub.weight_shelf import Entry
 from tending.models import checkpoint_record
-from tending.run.job import progress, running
+from tending.run.job import running
 
 
 def main(

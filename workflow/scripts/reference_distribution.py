@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tending.core import store
+from tending.core.progress import progress
 from tending.hub import fetching
 from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading, vocabulary
-from tending.run.job import progress, running
+from tending.run.job import running
 from tending.stages.divergence import divergence, divergence_files
 from tending.stages.divergence.divergence_config import Positions, probed
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tending.checkpoints import hub
+from tending.core.progress import progress
 from tending.hub import pins
 from tending.hub.pins import Pins
 from tending.run import resolution
-from tending.run.job import progress, running
+from tending.run.job import running
 from tending.study import selection
 
 

@@ -8,8 +8,9 @@ from filelock import FileLock
 
 from tending.checkpoints.trained import Recipe, schedule
 from tending.core import atomic, store
+from tending.core.progress import progress
 from tending.models import checkpoint_record, lean_transformers
-from tending.run.job import progress, running
+from tending.run.job import running
 from tending.stages.training import training
 
 

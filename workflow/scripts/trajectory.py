@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tending.core import plugins, store
 from tending.core.plugins import TRAJECTORY
-from tending.run.job import progress, running
+from tending.core.progress import progress
+from tending.run.job import running
 from tending.stages.trajectory import trajectory, trajectory_files
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tending.core import tables
-from tending.run.job import progress, running
+from tending.core.progress import progress
+from tending.run.job import running
 from tending.stages.synthesis import verification
 from tending.study import published
 

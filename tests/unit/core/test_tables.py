@@ -1,22 +1,23 @@
 """Tidy tables: nothing lost, nothing invented, and a hand-computed summary."""
 
 import math
-import runpy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import tending
 from tending.core import plugins, store, tables
 from tending.core.estimates import Estimates
 from tending.core.tables import COLUMNS, TYPES, Where
 from tending.run.config import SPECTRUM
+from tending.stages.activations.loss_rows import loss_blocks
 from tending.stages.convergence import stabilisation_rows
+from tending.stages.training.training_rows import training_blocks
+from tending.tables import convergence, effective_rank
 
-SCRIPTS = Path(tending.__file__).parents[1] / "scripts"
 PLACE = Where("embedded", "d64", 1000, 16, 0.25)
 CONTRACT = (  # design.md, "Data contracts"
     "study, model, parameters, step, progress, component, layer, head, quantity, definition, "
@@ -81,15 +82,18 @@ def test_where_a_row_belongs() -> None:
 
 
 def test_the_loss_has_the_closed_forms_interval() -> None:
-    """Losses 1, 2, 3, 4: mean 2.5, standard deviation sqrt(5/3), standard error sqrt(5/12)."""
-    table = tables.table(tables.loss_blocks(PLACE, np.array([1.0, 2.0, 3.0, 4.0])))
+    """Losses 1, 2, 3, 4: mean 2.5, standard deviation sqrt(5/3), standard error sqrt(5/12).
+
+    Student's 0.975 quantile with 3 degrees of freedom is 3.182446.
+    """
+    table = tables.table(loss_blocks(PLACE, np.array([1.0, 2.0, 3.0, 4.0])))
     (mean,) = rows(table, quantity="held_out_loss").itertuples()
     (error,) = rows(table, quantity="held_out_loss_standard_error").itertuples()
     expected = math.sqrt(5 / 12)
     assert mean.value == pytest.approx(2.5)
     assert error.value == pytest.approx(expected)
     assert (mean.low, mean.high) == pytest.approx(
-        (2.5 - 1.96 * expected, 2.5 + 1.96 * expected), rel=1e-4
+        (2.5 - 3.182446 * expected, 2.5 + 3.182446 * expected), rel=1e-6
     )
     assert (mean.n, error.n) == (4, 4)
 
@@ -98,13 +102,13 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0
     for losses in rng.normal(3.0, 0.4, size=(2000, 100)):
-        (block, _) = tables.loss_blocks(PLACE, losses)
+        (block, _) = loss_blocks(PLACE, losses)
         covered += block["low"] <= 3.0 <= block["high"]
     assert covered / 2000 == pytest.approx(0.95, abs=0.015)  # 3 standard errors of the share
 
 
 def test_one_sequence_has_no_error() -> None:
-    table = tables.table(tables.loss_blocks(PLACE, np.array([2.0])))
+    table = tables.table(loss_blocks(PLACE, np.array([2.0])))
     (mean,) = rows(table, quantity="held_out_loss").itertuples()
     assert mean.value == 2.0
     assert rows(table, quantity="held_out_loss_standard_error")["value"].isna().all()
@@ -114,7 +118,7 @@ def test_one_sequence_has_no_error() -> None:
 def test_a_training_log_has_a_row_per_number() -> None:
     log = pd.DataFrame({"step": [1, 2], "training_loss": [5.0, 4.0], "learning_rate": [0.1, 0.2]})
     manifest = {"model": "d64", "parameters": 1000, "more": 1}
-    table = tables.table(tables.training_blocks("embedded", manifest, log, 4))
+    table = tables.table(training_blocks("embedded", manifest, log, 4))
     assert len(table) == 4
     assert rows(table, quantity="training_loss")["value"].tolist() == [5.0, 4.0]
     assert rows(table, quantity="learning_rate")["progress"].tolist() == [0.25, 0.5]
@@ -319,10 +323,9 @@ def test_a_table_of_every_metric_of_singular_values(tmp_path: Path) -> None:
     attributes["matrix_shapes"] = '{"mlp_out": [4, 9]}'
     store.write_arrays(tmp_path / "s.h5", spectra, attributes)
     metrics = plugins.names(SPECTRUM)
-    main = runpy.run_path(str(SCRIPTS / "effective_rank_table.py"))["main"]
-    csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
-    main([tmp_path / "s.h5"], metrics, {"m": 4}, csv, parquet)
-    table = tables.read(parquet)
+    table = effective_rank.table([tmp_path / "s.h5"], metrics, {"m": 4})
+    csv = tmp_path / "t.csv"
+    tables.write(table, csv, tmp_path / "t.parquet")
     details = [f"power_law_alpha_{d}" for d in ("x_min", "x_max", "ks_distance", "tail")]
     of_products = [name for name in metrics if name != "marchenko_pastur"]
     assert len(table) == 6 * (len(of_products) + len(details)) + 2
@@ -349,12 +352,9 @@ def test_a_metric_of_one_matrix_needs_a_file_that_knows_its_shape(tmp_path: Path
     path = tmp_path / "s.h5"
     attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2}
     store.write_arrays(path, {"mlp_out": np.ones((2, 9))}, attributes)
-    main = runpy.run_path(str(SCRIPTS / "effective_rank_table.py"))["main"]
-    to = tmp_path / "t.csv", tmp_path / "t.parquet"
     with pytest.raises(store.StoreError, match=r"s\.h5 knows the shape of no matrix, which march"):
-        main([path], ["effective_rank", "marchenko_pastur"], {"m": 4}, *to)
-    main([path], ["effective_rank"], {"m": 4}, *to)
-    assert len(tables.read(to[1])) == 2
+        effective_rank.table([path], ["effective_rank", "marchenko_pastur"], {"m": 4})
+    assert len(effective_rank.table([path], ["effective_rank"], {"m": 4})) == 2
 
 
 def test_a_row_of_what_a_model_has_one_of_has_no_layer(tmp_path: Path) -> None:
@@ -388,10 +388,12 @@ def test_what_a_model_has_one_of_settles_once(tmp_path: Path) -> None:
     assert many["layer"].notna().sum() == 6 and many["layer"].isna().sum() == 3
 
 
-@pytest.mark.parametrize("script", ["effective_rank_table", "convergence_table"])
-def test_a_restricted_metric_has_no_rows_of_other_components(script: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [effective_rank, convergence])
+def test_a_restricted_metric_has_no_rows_of_other_components(
+    made: ModuleType, tmp_path: Path
+) -> None:
     attributes = {"study": "s", "model": "m", "parameters": 5, "step": 2, "rows": 4}
-    if script == "effective_rank_table":
+    if made is effective_rank:
         metrics = ["effective_rank", "hoyer"]
         arrays = {"mlp_out": np.array([[2.0, 1.0]]), "attention_ov_heads": np.ones((1, 2, 3))}
         store.write_arrays(tmp_path / "in.h5", arrays, attributes)
@@ -403,10 +405,7 @@ def test_a_restricted_metric_has_no_rows_of_other_components(script: str, tmp_pa
         }
         scores = store.Scores(dict.fromkeys(metrics, one), dict.fromkeys(metrics, "c"), attributes)
         store.write_scores(tmp_path / "in.h5", scores)
-    main = runpy.run_path(str(SCRIPTS / f"{script}.py"))["main"]
-    csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
-    main([tmp_path / "in.h5"], metrics, {"m": 4}, csv, parquet, {"hoyer": ["mlp_out"]})
-    read = tables.read(parquet)
+    read = made.table([tmp_path / "in.h5"], metrics, {"m": 4}, {"hoyer": ["mlp_out"]})
     read = read[read["quantity"].isin(metrics)]
     found_rows = read.groupby(["quantity", "component"]).size().to_dict()
     assert found_rows == {

@@ -15,6 +15,7 @@ from tending.figures import Options
 from tending.metrics.statistics.late_phase import of_losses
 from tending.run import study_files
 from tending.run.plan import Plan
+from tending.stages.activations.loss_rows import loss_blocks
 from tending.stages.synthesis import late_phase_rows
 
 STEPS = (0, 16, 64, 128, 192, 256)
@@ -41,7 +42,7 @@ def made() -> Tables:
         late += late_phase_rows.blocks(place, "held_out_loss", found_late, 256, 40)
         for step, values in zip(STEPS, losses, strict=True):
             where = tables.Where("s", model, SIZES[model], step, step / 256)
-            loss += tables.loss_blocks(where, values)
+            loss += loss_blocks(where, values)
             ends = {"value": 3 - step / 90, "low": 2.9 - step / 90, "high": 3.1 - step / 90}
             kl.append({**vars(where), "definition": "correct", "n": [9]} | ends)
             kl[-1] = {**kl[-1], "quantity": "kl_to_reference"}

@@ -13,7 +13,8 @@ from tending.run import job
 
 JOB = """
 import os, subprocess, sys, threading, warnings
-from tending.run.job import progress, running, RUN_VARIABLE
+from tending.core.progress import progress
+from tending.run.job import running, RUN_VARIABLE
 with running(sys.argv[1], 3):
 {work}
 """

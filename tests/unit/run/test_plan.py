@@ -11,14 +11,14 @@ from configs import TRAINED, config
 from tending.core import paths, plugins, provenance
 from tending.run import plan
 from tending.run.plan import Plan
-from tending.run.study_files import TABLES
-from tending.stages.evaluations.evaluations import OUTCOMES
-from tending.stages.evaluations.evaluations import TABLE as EVALUATIONS
 from tending.study.published import COMPARISON
+from tending.tables import names
 
 # Without a model that is the paper's there is nothing to set beside the published medians.
 # So it is with what nobody asked to be measured. Groups come with seeds, effects with three models.
-GROUPED = ("groups", "effects")
+TABLES = ["association", "convergence", "effective_rank", "late_phase", "loss", "stabilisation"]
+TABLES += ["training"]
+OUTCOMES = "outcome_association"
 UNASKED = {"published_medians", "representation_by_step", "seeds", "between_seeds", "effects"}
 UNASKED |= {"six_panels", "gradient_norm", "gradient_cosine"}
 UNASKED |= {"score_by_n", "evaluations", *plugins.names("tending.metrics.trajectory")}
@@ -152,17 +152,7 @@ def test_a_figure_without_its_tables_is_not_drawn() -> None:
 @pytest.mark.parametrize("figure", plugins.names("tending.figures"))
 def test_a_figure_says_what_it_needs(figure: str) -> None:
     planned = Plan(config())
-    others = {
-        EVALUATIONS,
-        OUTCOMES,
-        COMPARISON,
-        "representation",
-        "trajectory",
-        "checkpoint_map",
-        "layer_map",
-        *GROUPED,
-    }
-    assert set(planned.tables_of(figure)) <= {*TABLES, *others, "sample_size", "gradients"}
+    assert set(planned.tables_of(figure)) <= {*names(), "checkpoint_map", "layer_map"}
     assert planned.figure_text(figure, "TITLE")
     assert planned.figure_text(figure, "CATEGORY")
 
@@ -211,14 +201,14 @@ def test_a_study_beside_the_paper_has_its_table_and_figure() -> None:
     planned = replicating()
     assert planned.published_as() == {"one": "70M"}
     assert planned.references() == {"one": 1024}
-    assert planned.tables() == [*TABLES, COMPARISON, OUTCOMES]
+    assert planned.tables() == sorted([*TABLES, COMPARISON, OUTCOMES])
     assert set(planned.figures()) == {*FIGURES, "published_medians"}
     assert f"results/small/tables/{COMPARISON}.csv" in planned.report_files()
     assert len(planned.published_tables()) == 2
 
 
 def test_a_study_of_its_own_has_nothing_of_the_paper(small: Plan) -> None:
-    assert small.tables() == [*TABLES, OUTCOMES]
+    assert small.tables() == sorted([*TABLES, OUTCOMES])
     assert small.published_as() == small.references() == {}
     assert small.published_tables() == []
     assert not any("published" in path for path in [*small.report_files(), *small.figure_files()])

@@ -99,40 +99,6 @@ def interval_block(
     return {**rows, "low": low.ravel(), "high": high.ravel()}
 
 
-def loss_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
-    """Mean held-out loss with its 95 % interval, and its standard error over sequences."""
-    n = losses.size
-    mean = float(losses.mean())
-    error = float(losses.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    common = {**vars(place), "definition": "correct", "n": [n]}
-    return [
-        {
-            **common,
-            "quantity": "held_out_loss",
-            "value": mean,
-            "low": mean - NORMAL_95 * error,
-            "high": mean + NORMAL_95 * error,
-        },
-        {**common, "quantity": "held_out_loss_standard_error", "value": error},
-    ]
-
-
-def training_blocks(
-    study: str, manifest: Mapping[str, Any], log: pd.DataFrame, training_steps: int
-) -> list[Columns]:
-    """Rows of a training log, one quantity per column besides `step`."""
-    common = {
-        "study": study,
-        "model": manifest["model"],
-        "parameters": manifest["parameters"],
-        "step": log["step"],
-        "progress": log["step"] / training_steps,
-        "definition": "correct",
-    }
-    quantities = [column for column in log.columns if column != "step"]
-    return [{**common, "quantity": name, "value": log[name].astype(float)} for name in quantities]
-
-
 def median_over_layers(frame: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles over the rows of every model, step, component and quantity.
 

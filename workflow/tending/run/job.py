@@ -8,11 +8,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from tqdm import tqdm
 
 RUN_VARIABLE = "TENDING_RUN"  # which process the snakemake is that started the job, see `here`
 POLL_SECONDS = 0.5
@@ -60,21 +58,6 @@ def running(log: str, threads: int) -> Iterator[None]:
         _leave(1)
     logger.info("done in %.1f s", time.perf_counter() - started)
     _leave(0)
-
-
-@contextmanager
-def progress(total: int, unit: str, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A progress bar in the job's log: call it with the number done and figures to show."""
-    with tqdm(
-        total=total, initial=done, unit=f" {unit}", mininterval=1.0, ascii=True, ncols=100
-    ) as bar:
-
-        def advance(number: int = 1, **figures: float) -> None:
-            if figures:
-                bar.set_postfix({k: f"{v:.3f}" for k, v in figures.items()}, refresh=False)
-            bar.update(number)
-
-        yield advance
 
 
 def tell(text: str) -> None:

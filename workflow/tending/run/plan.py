@@ -5,10 +5,11 @@ exactly when something it depends on has changed.
 """
 
 import json
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache, cached_property, partial
 from typing import Any
 
-from tending import components
+from tending import components, tables
 from tending import corpus as corpora
 from tending.checkpoints import hub, source
 from tending.core import paths, plugins, provenance
@@ -27,11 +28,6 @@ class Plan(StudyFiles):
         """Files whose change makes a checkpoint another one."""
         model = self._models[wildcards.model]
         return source(model["source"]).files(model, int(wildcards.step), self.study)
-
-    def pin_files(self) -> list[str]:
-        """The files that pin the revisions of the models on the hub."""
-        remote = [self._models[name] for name in self.remote_models()]
-        return sorted({str(f) for model in remote for f in hub.pin_files(model, self.study)})
 
     def reference_activations(self, wildcards: Wildcards) -> str:
         """Activations of the step that this model's steps are compared with."""
@@ -113,13 +109,6 @@ class Plan(StudyFiles):
         """Hash of a model's tokenizer on the hub; a step that is added does not change it."""
         last = self._steps[wildcards.model][-1]
         return hub.tokenizer_digest(self._models[wildcards.model], last, self.study)
-
-    def audited(self) -> str:
-        """The steps that are compared, before any is dropped, by model, as JSON."""
-        asked = {
-            n: selection.asked_steps(self.config, self._models[n]) for n in self.remote_models()
-        }
-        return json.dumps(asked)
 
     def corpus_keys(self, wildcards: Wildcards) -> str:
         """The corpus source's own keys that name no file, as JSON with sorted keys.
@@ -221,6 +210,59 @@ class Plan(StudyFiles):
         captured = sorted(metric_components.measured(self.config, "activations"))
         told += [] if captured == sorted(components.DEFAULT) else captured
         return " ".join([str(version), *told]) if told else version
+
+    def table_settings(self, table: str) -> str:
+        """A table's settings, as JSON with sorted keys: one scalar that Snakemake compares."""
+        known = self.settings_of_tables()
+        own = {name: known[name]() for name in tables.declared(table).settings}
+        return json.dumps(own, sort_keys=True)
+
+    def settings_of_tables(self) -> dict[str, Callable[[], Any]]:
+        """What makes each setting, by the names that tables' SETTINGS may have."""
+        config = self.config
+        return {
+            "definitions": self.definitions,
+            "duplicates": partial(config.get, "duplicates"),
+            "early": partial(config["stabilisation"].get, "early"),
+            "evaluations": self.evaluations.described,
+            "groups": partial(dict, self.groups.members),
+            "hub_models": self._hub_models,
+            "learning_rates": self.learning_rates,
+            "progress": partial(config["association"].get, "progress"),
+            "published_as": self.published_as,
+            "published_values": partial(provenance.file_sha256, published.FILE),
+            "references": self.reference_steps,
+            "representation": partial(config.get, "representation"),
+            "requested_steps": self._requested_steps,
+            "similarity": partial(config.get, "similarity"),
+            "similarity_components": partial(self._restrictions, "similarity"),
+            "spectrum": partial(config.get, "spectrum"),
+            "spectrum_components": partial(self._restrictions, "spectrum"),
+            "study": partial(str, self.study),
+            "thresholds": partial(config["stabilisation"].get, "thresholds"),
+            "training_steps": self.training_steps,
+            "trajectory": partial(config.get, "trajectory"),
+        }
+
+    def table_metrics(self, table: str) -> list[str]:
+        """`metric hash` for every metric whose own code makes a table's numbers."""
+        return [
+            line
+            for key in tables.declared(table).metrics
+            for line in self.metric_codes(f"tending.metrics.{key}", self.config[key])
+        ]
+
+    def _hub_models(self) -> list[Any]:
+        return [self._models[name] for name in self.remote_models()]
+
+    def _requested_steps(self) -> dict[str, list[int]]:
+        """The steps of models on the hub before duplicates are left out."""
+        names = self.remote_models()
+        return {n: selection.asked_steps(self.config, self._models[n]) for n in names}
+
+    def _restrictions(self, key: str) -> dict[str, list[str]]:
+        named = metric_components.restrictions(self.config, key)
+        return {metric: list(components) for metric, components in named.items()}
 
     def published_tables(self) -> list[str]:
         """Tables that hold what the paper published numbers of; none without such a model."""

@@ -6,22 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tending import tables
+from tending.checkpoints import hub
 from tending.core import paths, plugins, provenance
 from tending.core.positions import recorded
 from tending.run.resources import Needs
 from tending.stages.divergence.divergence_config import Divergence
 from tending.stages.evaluations.evaluations import Evaluations
 from tending.stages.gradients.gradient_stage import GradientStage
-from tending.stages.representation import representation_config
-from tending.stages.trajectory import trajectory_config
-from tending.study import published, selection
-from tending.study.seed_groups import SeedGroups, learning_rates
+from tending.study import selection
+from tending.study.seed_groups import LEAST_MODELS, SeedGroups, learning_rates
 
 Wildcards = Any  # Snakemake's, with .model and .step
-TABLES = (
-    *("effective_rank", "convergence", "stabilisation", "association"),
-    *("loss", "late_phase", "training"),
-)
 
 
 class StudyFiles:
@@ -74,6 +70,11 @@ class StudyFiles:
             for n, m in self._models.items()
             if plugins.constant(f"tending.checkpoints.{m['source']}", "REMOTE")
         ]
+
+    def pin_files(self) -> list[str]:
+        """The files that pin the revisions of the models on the hub."""
+        remote = [self._models[name] for name in self.remote_models()]
+        return sorted({str(f) for model in remote for f in hub.pin_files(model, self.study)})
 
     def local_models(self) -> list[str]:
         """Names of the models whose checkpoints lie on this machine."""
@@ -144,15 +145,64 @@ class StudyFiles:
         return filled
 
     def tables(self) -> list[str]:
-        """Names of the tables that this study has."""
-        audited = ["audit"] if self.remote_models() else []
-        measured = [representation_config.TABLE] if self.config["representation"] else []
-        sampled = ["sample_size"] if self.config["sample_sizes"] else []
-        compared = [published.COMPARISON] if self.published_as() else []
-        of_groups = self.groups.tables(len(self._models))
-        tables = [*TABLES, *of_groups, *audited, *measured, *sampled, *compared]
-        asked = [*self.gradients.tables(), *self.divergence.tables(), *self.evaluations.tables()]
-        return [*tables, *self._trajectory_table(), *asked]
+        """Names of the tables that this study has, sorted."""
+        met = self.conditions()
+        return [name for name in tables.names() if not (asked := _asked(name)) or met[asked]]
+
+    def summarised(self) -> list[str]:
+        """Names of the tables that every study has, which the summary reads."""
+        return [name for name in tables.names() if not _asked(name)]
+
+    def conditions(self) -> dict[str, bool]:
+        """Conditions under which a study has a table; the names that tables' ASKED may have."""
+        config = self.config
+        evaluated = bool(config.get("evaluations"))
+        return {
+            "divergence": self.divergence.asked,
+            "evaluations": evaluated,
+            "gradients": self.gradients.asked,
+            "groups": bool(self.groups.members),
+            "hub_models": bool(self.remote_models()),
+            "outcome": evaluated or bool(config["held_out_loss"]["sequences"]),
+            "published_as": bool(self.published_as()),
+            "representation": bool(config["representation"]),
+            "sample_sizes": bool(config["sample_sizes"]),
+            "several_models": len(self._models) >= LEAST_MODELS,
+            "trajectory_rows": self._has_trajectory_rows(),
+        }
+
+    def products(self) -> dict[str, list[str]]:
+        """Files that tables read, by the names that tables' FILES may have."""
+        return {
+            "activations": self.per_checkpoint(paths.ACTIVATIONS),
+            "between_seeds": self.groups.between(),
+            "divergences": self.divergence.files(),
+            "evaluation_files": self.evaluations.files(),
+            "gradients": self.gradients.files(),
+            "pins": self.pin_files(),
+            "representations": self.representation_files(),
+            "sample_sizes": self.per_model(paths.SAMPLE_SIZE),
+            "scores": self.per_checkpoint(paths.CONVERGENCE),
+            "spectra": self.per_checkpoint(paths.SPECTRA),
+            "training_logs": self.trained(paths.TRAINING_LOG),
+            "training_manifests": self.trained(paths.TRAINING_MANIFEST),
+            "trajectories": self.trajectory_files(),
+        }
+
+    def table_inputs(self, table: str) -> dict[str, list[str]]:
+        """Files that a table reads, by product, and `tables`, other tables, if it reads any."""
+        declared, products = tables.declared(table), self.products()
+        others = [*declared.tables, *(t for t in declared.optional if t in self.tables())]
+        own = {name: products[name] for name in declared.files}
+        return own | ({"tables": self.table_files(others)} if others else {})
+
+    def table_module(self, table: str) -> str:
+        """Dotted name of the file that makes a table."""
+        return tables.module(table)
+
+    def table_title(self, table: str) -> str:
+        """What the rows of a table hold, for people."""
+        return tables.declared(table).title
 
     def report_files(self) -> list[str]:
         """Everything the report shows."""
@@ -206,22 +256,18 @@ class StudyFiles:
         return learning_rates(self.config)
 
     def _empty_tables(self) -> set[str]:
-        empty = set() if self.trained("{model}") else {"training"}
+        """Tables that the study lacks, or has without rows."""
+        empty = set(tables.names()) - set(self.tables())
+        if not self.trained("{model}"):
+            empty.add("training")
         if not self.config["held_out_loss"]["sequences"]:
             empty |= {"loss", "late_phase"}
-        if not self.config["representation"]:
-            empty.add(representation_config.TABLE)
-        if not self._trajectory_table():
-            empty.add(trajectory_config.TABLE)
-        if not self.config["sample_sizes"]:
-            empty.add("sample_size")
-        return empty if self.published_as() else empty | {published.COMPARISON}
+        return empty
 
-    def _trajectory_table(self) -> list[str]:
-        """The name of the table, if something asked for has rows in it."""
+    def _has_trajectory_rows(self) -> bool:
+        """Whether a requested quantity of trajectories has rows in a table."""
         modules = [f"{plugins.TRAJECTORY}.{name}" for name in self.config["trajectory"]]
-        tabled = any(plugins.constant(module, "TABLED") for module in modules)
-        return [trajectory_config.TABLE] if tabled else []
+        return any(plugins.constant(module, "TABLED") for module in modules)
 
     def _unasked(self) -> set[str]:
         """Figures of what the study does not ask for, quantities of trajectories among them."""
@@ -232,3 +278,7 @@ class StudyFiles:
         """The paper's name of every model that is compared with it."""
         models = self._models.items()
         return {name: model["published_as"] for name, model in models if "published_as" in model}
+
+
+def _asked(table: str) -> str:
+    return tables.declared(table).asked

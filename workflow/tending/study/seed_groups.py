@@ -9,9 +9,7 @@ from tending.core import paths
 from tending.study import selection
 from tending.study.selection import Config, Model
 
-TABLE = "groups"
 LEAST_MODELS = 3  # for effects: two parameters of a line, and something left over
-EFFECTS = "effects"
 
 _PLACE = ("source", "repository", "revision", "path", "recipe")  # which checkpoints a model has
 
@@ -51,10 +49,6 @@ class SeedGroups:
     def steps(self, group: str) -> list[int]:
         """Steps that all seeds of a group have, ascending."""
         return common(self._steps, self.members[group])
-
-    def tables(self, models: int) -> list[str]:
-        """Names of the tables of groups and effects that a study of so many models has."""
-        return [TABLE] * bool(self.members) + [EFFECTS] * (models >= LEAST_MODELS)
 
     def between(self) -> list[str]:
         """One file for every common step of every group that has a pair of seeds."""

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tiny
 
-from tending.core import store, tables
+from tending.core import store
 from tending.core.store import StoreError
 from tending.core.tables import Where
 from tending.models import checkpoint_record
 from tending.stages.divergence import divergence_rows
+from tending.tables import divergence as divergence_table
 
 SCRIPTS = Path(__file__).parents[4] / "workflow" / "scripts"
 LENGTH, SEQUENCES = 8, 6
@@ -76,10 +77,8 @@ def test_from_checkpoints_to_the_table(folder: Path) -> None:
         assert found.attributes["step"] == step and found.attributes["reference_step"] == 4
         assert found.attributes["positions"] == "1 3 5 7"
         assert found.attributes["vocabulary"] == 47
-    main_table = runpy.run_path(str(SCRIPTS / "divergence_table.py"))["main"]
     files = [folder / f"{step}.h5" for step in (0, 4)]
-    main_table(files, {"m": 4}, folder / "d.csv", folder / "d.parquet")
-    table = tables.read(folder / "d.parquet").set_index(["step", "quantity"])
+    table = divergence_table.table(files, {"m": 4}).set_index(["step", "quantity"])
     assert len(table) == 8 and set(table["n"]) == {SEQUENCES}
     value = read[0].arrays["kl_to_reference"].mean()
     assert table.loc[(0, "kl_to_reference"), "value"] == pytest.approx(value)

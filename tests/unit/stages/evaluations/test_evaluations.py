@@ -368,18 +368,19 @@ def test_one_mistake_in_many_files_is_not_a_page() -> None:
 
 def test_scores_have_a_table_a_figure_and_their_files_as_inputs() -> None:
     planned = Plan(with_scores())
-    assert set(planned.tables()) >= {evaluations.TABLE, evaluations.OUTCOMES}
+    assert set(planned.tables()) >= {"evaluations", "outcome_association"}
     assert {"evaluations", "outcome_association"} <= set(planned.figures())
     assert planned.evaluations.files() == ["scores.csv"]
-    read_by = planned.evaluations.associated(planned.tables())
-    assert read_by == ["convergence", "effective_rank", "loss", "evaluations"]
-    asked = json.loads(planned.evaluations.asked(None))
+    read_by = planned.table_inputs("outcome_association")["tables"]
+    read = ["convergence", "effective_rank", "loss", "evaluations"]
+    assert read_by == planned.table_files(read)
+    asked = json.loads(planned.evaluations.described())
     assert values(evaluations.read(*asked)) == values(read({"path": "scores.csv"}))
 
 
 def test_without_scores_and_loss_there_is_nothing_to_associate() -> None:
     planned = Plan(config(lambda c: c.update(held_out_loss={"sequences": 0})))
-    assert not {evaluations.TABLE, evaluations.OUTCOMES} & set(planned.tables())
+    assert not {"evaluations", "outcome_association"} & set(planned.tables())
 
 
 def test_the_table_has_scores_intervals_errors_and_directions() -> None:

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 from configs import config, problems
 
-from tending.core import paths, plugins, store, tables
+from tending.core import paths, plugins, store
 from tending.metrics.representation.anisotropy import anisotropy
 from tending.metrics.spectrum.effective_rank import effective_rank
 from tending.run import config as study
 from tending.run.plan import Plan
 from tending.stages.representation import representation_config, representation_files
 from tending.stages.representation.representations import activation_spectra, measure, of_matrix
+from tending.tables import representation
 
 SCRIPTS = Path(__file__).parents[4] / "workflow" / "scripts"
 FEW = ("anisotropy", "effective_rank", "stable_rank")
@@ -238,11 +239,9 @@ def test_nothing_is_kept_of_other_code(extracted: Path, caplog: pytest.LogCaptur
 
 
 def test_the_table_has_a_row_for_every_number(extracted: Path) -> None:
-    measured, parquet = extracted.with_name("r.h5"), extracted.with_name("t.parquet")
+    measured = extracted.with_name("r.h5")
     held = run(extracted, {"anisotropy": "a", "power_law_alpha": "p"}, measured)
-    main = runpy.run_path(str(SCRIPTS / "representation_table.py"))["main"]
-    main([measured], ["anisotropy", "power_law_alpha"], {"m": 4}, Path(f"{parquet}.csv"), parquet)
-    table = tables.read(parquet)
+    table = representation.table([measured], ["anisotropy", "power_law_alpha"], {"m": 4})
     assert len(table) == (3 + 6) * 6
     assert set(table["component"]) == {"mlp_out", "attention_ov"}
     assert set(table["n"]) == {80} and set(table["progress"]) == {0.5}

@@ -15,6 +15,7 @@ from tending.metrics.statistics import uncertainty
 from tending.run.config import SIMILARITY
 from tending.stages.seeds import between_seeds
 from tending.stages.seeds.between_seeds_rows import between_blocks
+from tending.tables import groups
 
 SCRIPTS = Path(__file__).parents[4] / "workflow" / "scripts"
 ROWS, WIDTH, LAYERS = 24, 6, 2
@@ -187,19 +188,16 @@ def test_an_activation_of_the_whole_model_is_scored_once_and_has_one_row(tmp_pat
 
 
 def test_a_restricted_metric_has_no_rows_of_other_components(tmp_path: Path) -> None:
-    """Through the script of the table of groups, whose other tables are empty here."""
+    """In the table of groups, whose other tables are empty here."""
     for i in range(2):
         made = activations(i)
         store.write_arrays(tmp_path / f"{i}.h5", made, Seed(str(i), made).attributes)
-    pairs, empty = tmp_path / "step8.h5", tmp_path / "empty.parquet"
+    pairs, empty = tmp_path / "step8.h5", dict.fromkeys(groups.TABLES, tables.table([]))
     between_main = runpy.run_path(str(SCRIPTS / "between.py"))["main"]
     between_main("g", [tmp_path / f"{i}.h5" for i in range(2)], {"cka": "1"}, "code", pairs)
-    tables.write(tables.table([]), tmp_path / "empty.csv", empty)
-    main = runpy.run_path(str(SCRIPTS / "groups_table.py"))["main"]
     for only in ({}, {"cka": ["mlp_out"]}):
-        to = tmp_path / "t.csv", tmp_path / "t.parquet"
-        main([pairs], [empty] * 4, {}, ["cka"], [], [], {"0": 16}, *to, only)
-        found = set(tables.read(to[1])["component"])
+        table = groups.table([pairs], empty, {}, ["cka"], [], [], {"0": 16}, only)
+        found = set(table["component"])
         assert found == ({"mlp_out"} if only else {"attention_ov", "mlp_out"})
 
 

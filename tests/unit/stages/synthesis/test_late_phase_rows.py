@@ -1,7 +1,6 @@
 """Perplexity and the table of the late phase: by hand, through the scripts, and in the summary."""
 
 import math
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import tending
 from tending.core import store, tables
 from tending.core.tables import Where
 from tending.figures import Options
@@ -17,8 +15,9 @@ from tending.metrics.statistics.late_phase import of_losses, of_means
 from tending.report import late_phase_report
 from tending.stages.activations import loss_rows
 from tending.stages.synthesis import late_phase_rows
+from tending.tables import late_phase as late_phase_table
+from tending.tables import loss as loss_table
 
-SCRIPTS = Path(tending.__file__).parents[1] / "scripts"
 PLACE = Where("s", "m", 1000, 16, 0.25)
 OPTIONS = Options("s", ("cka",), ("entropy",), (0.9,), 0.2, 64, "last", ("small", "large"))
 STEPS = (0, 8, 16)
@@ -49,7 +48,7 @@ def rows(table: pd.DataFrame, quantity: str, model: str = "small") -> list[dict[
 def test_perplexity_is_the_exponential_of_the_loss_and_of_its_ends() -> None:
     losses = np.array([1.0, 2.0, 3.0, 4.0])
     (loss, loss_error), (value, error) = (
-        blocks(PLACE, losses) for blocks in (tables.loss_blocks, loss_rows.blocks)
+        blocks(PLACE, losses) for blocks in (loss_rows.loss_blocks, loss_rows.perplexity_blocks)
     )
     assert value["quantity"] == "perplexity" and value["n"] == [4]
     for end in ("value", "low", "high"):
@@ -90,7 +89,7 @@ def test_another_outcome_has_its_own_names_and_may_lack_errors() -> None:
     assert pd.isna(rows(table, "task:acc_rise_p")[0]["value"])
 
 
-def test_scripts_read_the_losses_of_every_checkpoint(tmp_path: Path) -> None:
+def test_tables_read_the_losses_of_every_checkpoint(tmp_path: Path) -> None:
     """In any order of the files; one without losses has no rows."""
     paths = []
     for model in COURSES:
@@ -101,13 +100,11 @@ def test_scripts_read_the_losses_of_every_checkpoint(tmp_path: Path) -> None:
     paths.append(tmp_path / "none.h5")
     store.write_arrays(paths[-1], {}, {**place, "model": "none"})
     lengths = {"small": 32, "large": 32, "none": 32}
-    out = tmp_path / "t.csv", tmp_path / "t.parquet"
-    runpy.run_path(str(SCRIPTS / "late_phase_table.py"))["main"](paths[::-1], lengths, *out)
     wanted = late_table().sort_values(["model", "quantity", "step"], ignore_index=True)
-    found = tables.read(out[1]).sort_values(["model", "quantity", "step"], ignore_index=True)
+    found = late_phase_table.table(paths[::-1], lengths)
+    found = found.sort_values(["model", "quantity", "step"], ignore_index=True)
     pd.testing.assert_frame_equal(found, wanted)
-    runpy.run_path(str(SCRIPTS / "loss_table.py"))["main"](paths, lengths, *out)
-    table = tables.read(out[1])
+    table = loss_table.table(paths, lengths)
     assert len(table) == 2 * 3 * 4
     at = table[table["quantity"].eq("perplexity") & table["model"].eq("small")]
     assert at["value"].iloc[1] == pytest.approx(math.exp(made("small")[1].mean()))

@@ -1,8 +1,8 @@
-"""Eigenvalues of symmetric matrices; of large ones through a band instead of at once.
+"""Eigenvalues of symmetric matrices; large ones are first reduced to a band.
 
-LAPACK makes a matrix tridiagonal with products of the matrix and a vector, half of all it does.
-They are quick while the matrix is in the processor's cache, and wait for memory where it is not.
-A band is reached with products of matrices alone, and a band costs little to make tridiagonal.
+LAPACK's direct reduction to tridiagonal form spends half of its work on matrix-vector products,
+which are fast while the matrix fits in the processor's cache and limited by memory otherwise.
+Reduction to a band needs matrix-matrix products only, and a band is cheap to make tridiagonal.
 """
 
 from itertools import pairwise
@@ -10,18 +10,18 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-LARGE = 2304  # rows, about 40 MB, from where on the band is quicker
+LARGE = 2304  # rows (about 40 MB) from which the band is faster
 WIDTH = 48  # of the band
-SIDE = 128  # of blocks of columns that are worked on at a time, from the diagonal down
+SIDE = 128  # columns per block; a block reaches from the diagonal down
 
 Matrix = npt.NDArray[np.float64]
 
 
 def eigenvalues(symmetric: Matrix) -> Matrix:
-    """All eigenvalues of an (n, n) matrix, ascending, (n,). A large matrix may be overwritten."""
+    """Return all eigenvalues of an (n, n) matrix, ascending, (n,); a large one is overwritten."""
     if len(symmetric) < LARGE:
         return np.asarray(np.linalg.eigvalsh(symmetric))
-    from scipy.linalg import eig_banded  # not before: it takes longer to import than a small model
+    from scipy.linalg import eig_banded  # imported late: costs more than a small model
 
     values = eig_banded(
         banded(symmetric), lower=True, eigvals_only=True, check_finite=False, overwrite_a_band=True
@@ -30,11 +30,11 @@ def eigenvalues(symmetric: Matrix) -> Matrix:
 
 
 def banded(symmetric: Matrix, width: int = WIDTH, side: int = SIDE) -> Matrix:
-    """The lower band, (width + 1, n), of a matrix with the same eigenvalues; row i is diagonal -i.
+    """Reduce to a band with the same eigenvalues: lower band, (width + 1, n); row i is diagonal -i.
 
-    A block of columns at a time is reduced by A = Q R and the rest becomes Q' rest Q, with
-    Q = I - V T V' of Householder's vectors V (Bischof, Lang & Sun, 2000). The matrix is
-    overwritten, its lower triangle and the blocks on the diagonal alone.
+    Each block of columns is factored as A = Q R, and the trailing matrix B becomes Q' B Q, with
+    Q = I - V T V' for Householder vectors V (Bischof, Lang & Sun, 2000). Only the lower triangle
+    of the matrix and the blocks on its diagonal are used, and both are overwritten.
     """
     n = len(symmetric)
     for start in range(0, n - width - 1, width):
@@ -46,7 +46,7 @@ def banded(symmetric: Matrix, width: int = WIDTH, side: int = SIDE) -> Matrix:
         np.fill_diagonal(v, 1)
         upper = np.triu(v.T @ v, 1)
         t = np.linalg.solve(np.eye(count) + scales[:, None] * upper, np.diag(scales))
-        # the blocks stand still, so that those on the diagonal are always whole
+        # block boundaries stay fixed, so that diagonal blocks are always complete
         cuts = [begin, *range(begin // side * side + side, n, side), n]
         blocks = [slice(a, b) for a, b in pairwise(cuts)]
         w = _times(symmetric, blocks, v @ t)
@@ -62,7 +62,7 @@ def banded(symmetric: Matrix, width: int = WIDTH, side: int = SIDE) -> Matrix:
 
 
 def _times(symmetric: Matrix, blocks: list[slice], v: Matrix) -> Matrix:
-    """The matrix from the first block on times v, from its lower triangle."""
+    """Multiply the matrix, from the first block on, by v, reading its lower triangle only."""
     product, begin = np.zeros_like(v), blocks[0].start
     for block in blocks:
         here = _from(block, begin)

@@ -1,4 +1,4 @@
-"""Singular values of dense matrices and of products, in float64, quicker than an SVD."""
+"""Singular values of dense matrices and of products, in float64, faster than an SVD."""
 
 from typing import Any
 
@@ -7,30 +7,30 @@ import numpy.typing as npt
 
 from tending.metrics.algebra.eigenvalues import eigenvalues
 
-LOST = 1e-8  # of the sum of singular values: what their squares may hide
-PLAIN = 1e6  # condition of A'A below which its triangular factor is as good as that of A
-HELD = 2**19  # numbers of a stack that are held in float64 at a time, 4 MiB: they stay in the cache
-CHUNK = 2**22  # numbers of a tall matrix that are held in float64 at a time, 32 MiB
+LOST = 1e-8  # the largest share of the sum of singular values that squaring may lose
+PLAIN = 1e6  # condition of A'A below which its Cholesky factor is as accurate as R in A = Q R
+HELD = 2**19  # entries of a stack in float64 at a time: 4 MiB, which fits in the cache
+CHUNK = 2**22  # entries of a tall matrix in float64 at a time: 32 MiB
 Spectrum = npt.NDArray[np.float64]
 
 
 def product_spectra(left: Any, right: Any) -> Spectrum:
-    """Singular values of every head's product, (heads, min(k, m, n)), without forming it.
+    """Return the singular values of each head's product without forming it.
 
-    left: (heads, m, k), right: (heads, k, n). With L = Q_L R_L and R' = Q_R R_R, the product L R
-    has the singular values of R_L R_R', a k x k matrix if k is at most m and n.
+    left: (heads, m, k); right: (heads, k, n). Returns (heads, min(k, m, n)). With L = Q_L R_L and
+    R' = Q_R R_R, the product L R has the singular values of R_L R_R', a k x k matrix if k is at
+    most m and n.
     """
     r_left, r_right = triangles(left), triangles(np.swapaxes(right, 1, 2))
     return np.asarray(np.linalg.svd(r_left @ r_right.swapaxes(1, 2), compute_uv=False))
 
 
 def triangles(stack: Any) -> Spectrum:
-    """R with R' R = A' A of every matrix A in a stack: (heads, m, k) -> (heads, min(m, k), k).
+    """Return R with R' R = A' A for each A of a stack: (heads, m, k) -> (heads, min(m, k), k).
 
-    Cholesky's factor of A' A, several times quicker than QR, moves singular values of A, and of
-    products with it, by about k eps cond(A' A) of themselves: below PLAIN by 1e-8 at most. Where
-    the condition is above that, the factor is that of A = Q R. In float64, of which few heads are
-    made at a time.
+    The Cholesky factor of A' A, several times faster than QR, changes the singular values of A
+    and of its products by a relative error of about k eps cond(A' A): at most 1e-8 for a condition
+    below PLAIN. Above that, R comes from A = Q R. Computed in float64, a few heads at a time.
     """
     heads, m, k = stack.shape
     some = max(1, HELD // (m * k))
@@ -52,7 +52,7 @@ def _triangles(stack: Spectrum) -> Spectrum:
 
 
 def _conditions(grams: Spectrum) -> Spectrum:
-    """At least the condition numbers of a stack of matrices, (heads,); inf if one is singular."""
+    """Return upper bounds of the condition numbers, (heads,); all inf if a matrix is singular."""
     try:
         inverses = np.linalg.inv(grams)
     except np.linalg.LinAlgError:
@@ -61,11 +61,11 @@ def _conditions(grams: Spectrum) -> Spectrum:
 
 
 def singular_values(matrix: Any) -> Spectrum:
-    """Singular values of an (m, n) matrix, descending, (min(m, n),).
+    """Return the singular values of an (m, n) matrix, descending, (min(m, n),).
 
-    From the eigenvalues of the smaller Gram matrix, several times quicker than an SVD. Squaring
-    loses values below about 1e-8 of the largest; where there are so many that it would be seen in
-    a sum over the spectrum, as in a matrix of low rank, the SVD itself is taken.
+    They come from the eigenvalues of the smaller Gram matrix, several times faster than an SVD.
+    Squaring loses values below about 1e-8 of the largest; where enough of them are lost to affect
+    a sum over the spectrum, as in a matrix of low rank, an SVD is used instead.
     """
     a: Spectrum = np.asarray(matrix, dtype=np.float64)
     values = _from_gram(a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a)
@@ -73,10 +73,11 @@ def singular_values(matrix: Any) -> Spectrum:
 
 
 def tall_spectrum(matrix: Any) -> Spectrum:
-    """The same for a matrix of many rows, such as an embedding, of which few are read at a time.
+    """Return the singular values of a tall matrix, such as an embedding, read in blocks of rows.
 
-    Costs m n^2 operations and n x n numbers in float64 besides the matrix as it is. The slow way,
-    where squaring loses too much, is an SVD of R in A = Q R, made of the rows bit by bit.
+    Descending, (min(m, n),), as from `singular_values`. Costs m n^2 operations and n x n numbers
+    in float64 besides the matrix itself. Where squaring loses too much, the slower fallback is an
+    SVD of R in A = Q R, accumulated block by block.
     """
     if matrix.shape[0] <= matrix.shape[1]:
         return singular_values(matrix)
@@ -102,6 +103,6 @@ def _from_gram(gram: Spectrum) -> Spectrum:
 
 
 def _kept_by_squaring(values: Spectrum) -> bool:
-    """Whether the values that squares may hide add up to too little to be seen."""
+    """Return whether the values that squaring may lose add up to a negligible share."""
     noise = values[0] * np.sqrt(values.size * np.finfo(np.float64).eps)
     return not np.count_nonzero(values < noise) * noise > LOST * values.sum()

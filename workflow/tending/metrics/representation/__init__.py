@@ -11,14 +11,14 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float64]
 
-GROUPS = 8  # of sequences, by which the error of a metric without a formula is estimated
+GROUPS = 8  # disjoint groups of sequences, for the error of a metric without a closed form
 STUDENT_95 = 2.364624251592785  # half-width of a 95 % interval with GROUPS - 1 degrees of freedom
 NORMAL_95 = 1.959963984540054
-LEAST_OF_GROUP = 8  # sequences; with fewer in a group there is no interval
+LEAST_OF_GROUP = 8  # fewest sequences per group; with fewer there is no interval
 
 
 class UndefinedRepresentationError(ValueError):
-    """The metric of this representation has no value, e.g. because all of it is one point."""
+    """Raised where a metric is undefined, e.g. because all rows are the same point."""
 
 
 class Measured(NamedTuple):
@@ -34,11 +34,11 @@ class Representation:
     """A metric of one representation and the laws it obeys.
 
     compute: (x, rows_per_sequence), x of shape (rows, d), rows ordered by sequence -> Measured. The
-    rows of one sequence are not independent: intervals are over sequences.
-    bounds: closed range of the values; None where it has no end.
-    invariant_to: changes that leave the value as it is, among `rotation`, `scaling` and
-    `translation`. `rotation` is needed: of heads no more than inner products is stored.
-    least: fewest sequences that it takes; with fewer, compute raises ValueError.
+    rows of one sequence are not independent, so intervals are over sequences.
+    bounds: closed range of the values; None where unbounded.
+    invariant_to: changes that leave the value unchanged, among `rotation`, `scaling` and
+    `translation`. `rotation` is required, because for heads only inner products are stored.
+    least: fewest sequences; with fewer, compute raises ValueError.
     """
 
     compute: Callable[[Array, int], Measured]
@@ -49,7 +49,11 @@ class Representation:
 
 
 def checked(x: Array, rows_per_sequence: int, least: int) -> Matrix:
-    """x in float64, (rows, d); ValueError for another shape, too few rows or no finite numbers."""
+    """Return x in float64, (rows, d).
+
+    Raises ValueError if it is not a matrix of whole sequences, has fewer than `least` sequences or
+    is not finite.
+    """
     if x.ndim != 2 or x.shape[0] % rows_per_sequence:
         raise ValueError(
             f"expected a (rows, d) matrix of {rows_per_sequence} rows a sequence, got {x.shape}"
@@ -65,9 +69,9 @@ def checked(x: Array, rows_per_sequence: int, least: int) -> Matrix:
 
 
 def groups(rows: int, rows_per_sequence: int) -> npt.NDArray[np.intp] | None:
-    """The group of every row, 0 to GROUPS - 1: whole sequences at random, the same in every call.
+    """Assign each row a group, 0 to GROUPS - 1, at random by sequence; the same in every call.
 
-    None if a group would hold fewer than LEAST_OF_GROUP sequences.
+    Returns None if a group would hold fewer than LEAST_OF_GROUP sequences.
     """
     sequences = rows // rows_per_sequence
     if sequences < GROUPS * LEAST_OF_GROUP:
@@ -77,7 +81,7 @@ def groups(rows: int, rows_per_sequence: int) -> npt.NDArray[np.intp] | None:
 
 
 def interval(value: float, error: float, width: float = STUDENT_95) -> Measured:
-    """The value with its interval of `width` standard errors; none for an error of NaN."""
+    """Return the value with an interval of +- `width` standard errors; none if the error is NaN."""
     if not math.isfinite(value) or not math.isfinite(error):
         return Measured(value)
     return Measured(value, value - width * error, value + width * error)

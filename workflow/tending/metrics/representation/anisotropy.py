@@ -1,4 +1,4 @@
-"""How far the representations of different sequences point the same way."""
+"""Alignment of the directions of different sequences' representations."""
 
 import math
 
@@ -14,16 +14,17 @@ from tending.metrics.representation import (
     interval,
 )
 
-LEAST = 3  # sequences: leaving out one must leave a pair
+LEAST = 3  # sequences, so that leaving one out leaves a pair
 
 
 def anisotropy(x: Array, rows_per_sequence: int = 1) -> Measured:
     """Mean cosine between rows of different sequences (Ethayarajh, 2019), with its interval.
 
     x: (rows, d), ordered by sequence; not centred. In [-1, 1]: 0 on average for directions that
-    are uniform on the sphere, 1 where all rows point the same way. The interval is 1.96 standard
-    errors of the jackknife over sequences; near isotropy it is wide, twice the variance.
-    Computed from sums of unit rows: no cosine of a pair is ever formed.
+    are uniform on the sphere, 1 where all rows point the same way. The interval is +- 1.96
+    standard errors of the jackknife over sequences; near isotropy it is too wide, because the
+    jackknife variance is then twice the true one. Computed from sums of unit rows, without forming
+    the cosine of any pair.
     Raises ValueError as `checked` does, and UndefinedRepresentationError if a row is 0.
     """
     x = checked(x, rows_per_sequence, LEAST)

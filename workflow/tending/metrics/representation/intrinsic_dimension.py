@@ -1,4 +1,4 @@
-"""Dimension of the set that the representations of the sequences lie on."""
+"""Intrinsic dimension of the set on which the sequences' representations lie."""
 
 import math
 
@@ -18,10 +18,10 @@ from tending.metrics.representation import (
     interval,
 )
 
-LEAST = 8  # different rows
-DISCARDED = 0.1  # of the largest ratios, as Facco et al. do
-# ASSUME: rows nearer than this share of the longest row's norm are one, apart by float32 rounding
-# only, as where two sequences end with the same token
+LEAST = 8  # distinct rows
+DISCARDED = 0.1  # share of the largest ratios that is discarded, as by Facco et al.
+# ASSUME: rows closer than this share of the longest row's norm are duplicates that differ by
+# float32 rounding only, as where two sequences end with the same token
 SAME = 1e-5
 
 
@@ -29,14 +29,15 @@ def intrinsic_dimension(x: Array, rows_per_sequence: int = 1) -> Measured:
     """TwoNN estimate of the dimension (Facco et al., 2017), with its interval.
 
     x: (rows, d). The ratio of a row's distances to its second and its nearest neighbour follows
-    a Pareto law whose exponent is the dimension; it is fitted as in the paper, without the tenth of
-    the largest ratios. Rows that are the same are one. In (0, inf): 2 for a plane, however it is
+    a Pareto law whose exponent is the dimension; it is fitted as in the paper, without the largest
+    tenth of the ratios. Duplicate rows count once. In (0, inf): 2 for a plane, however it is
     embedded; well below the truth from a dimension of about 10 on, where points are always few.
 
-    The interval is of the estimates in GROUPS disjoint groups of sequences, whose variance is
-    GROUPS times as large; NaN if a group has fewer than LEAST_OF_GROUP different rows.
-    Raises ValueError as `checked` does, and UndefinedRepresentationError with fewer than LEAST
-    different rows or where all neighbours are equally far.
+    The standard error is the spread of the estimates in GROUPS disjoint groups of sequences over
+    sqrt(GROUPS), as a group's estimate has GROUPS times the variance; the interval is NaN if a
+    group has fewer than LEAST_OF_GROUP distinct rows. Raises ValueError as `checked` does, and
+    UndefinedRepresentationError with fewer than LEAST distinct rows or where all neighbours are
+    equally far.
     """
     x = checked(x, rows_per_sequence, LEAST)
     kept = _different(x)
@@ -50,7 +51,7 @@ def intrinsic_dimension(x: Array, rows_per_sequence: int = 1) -> Measured:
 
 
 def _error(x: Matrix, group: npt.NDArray[np.intp]) -> float:
-    """Standard error from the spread of the groups' estimates."""
+    """Estimate the standard error from the spread of the groups' estimates."""
     if np.bincount(group, minlength=GROUPS).min() < LEAST_OF_GROUP:
         return math.nan
     estimates = [_two_nn(x[group == g]) for g in range(GROUPS)]
@@ -58,15 +59,15 @@ def _error(x: Matrix, group: npt.NDArray[np.intp]) -> float:
 
 
 def _two_nn(x: Matrix) -> float:
-    from skdim.id import TwoNN  # not before: numba and scikit-learn take seconds
+    from skdim.id import TwoNN  # imported late: numba and scikit-learn take seconds
 
-    # shifted, or its distances would be rounded as the common offset; a second column for d = 1
+    # centred, because a large common offset costs digits of distances; TwoNN needs two columns
     shifted = np.pad(x - x.mean(axis=0), ((0, 0), (0, max(0, 2 - x.shape[1]))))
     return float(TwoNN(discard_fraction=DISCARDED).fit(shifted).dimension_)
 
 
 def _different(x: Matrix) -> npt.NDArray[np.intp]:
-    """Indices of rows of which no two are the same, ascending."""
+    """Return the indices of distinct rows, ascending."""
     from sklearn.neighbors import NearestNeighbors
 
     limit = SAME * float(np.linalg.norm(x, axis=1).max())
@@ -74,7 +75,7 @@ def _different(x: Matrix) -> npt.NDArray[np.intp]:
     while len(kept) > 1:
         search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(shifted[kept])
         distance, neighbour = (found[:, 0] for found in search.kneighbors())
-        # of rows that are each other's nearest, the later goes; there are such as long as any
+        # of two mutual nearest neighbours drop the later; while duplicates exist, so does a pair
         again = (distance <= limit) & (neighbour < np.arange(len(kept)))
         if not again.any():
             break

@@ -11,25 +11,25 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Shape = tuple[int, int]
 
-VALUE = ""  # among the numbers of a metric with details, the metric itself
+VALUE = ""  # key of the metric's own value among its details
 
 
 @dataclass(frozen=True)
 class SpectrumMetric:
-    """A metric of singular values and what is known about it.
+    """A metric of singular values and its properties.
 
     compute: (..., k) singular values -> (...) values; every leading index is one matrix. With
     one_matrix it takes (singular values, shape of the matrix).
-    label: as a reader calls it, with the unit of what has one.
-    bounds: closed range of the values; None where it has no end.
-    scale_free: multiplying the matrix by a positive number changes nothing.
-    proportional: it multiplies the value by the same number.
-    most_of_equal: no k singular values have a larger value than k equal ones.
-    of_zeros: the value of a matrix of zeros; NaN where it is not defined.
-    one_matrix: it holds for a matrix as it is stored, of which the shape is known; not for products
-    of weights, nor for activations.
-    details: singular values -> all numbers that one computation gives, by name, each like compute's
-    value, which is among them as VALUE; None: there is nothing but the value.
+    label: name for the reader, with the unit where it has one.
+    bounds: closed range of the values; None where unbounded.
+    scale_free: multiplying the matrix by a positive number leaves the value unchanged.
+    proportional: multiplying the matrix by a positive number multiplies the value by it.
+    most_of_equal: k equal singular values have the largest value of any k.
+    of_zeros: value of a matrix of zeros; NaN where undefined.
+    one_matrix: defined only for a matrix as stored, whose shape is known; not for products of
+    weights, nor for activations.
+    details: singular values -> every number that one computation yields, by name, each shaped like
+    the value of compute, which is included as VALUE; None: the value is all there is.
     """
 
     compute: Callable[..., Array]
@@ -43,14 +43,14 @@ class SpectrumMetric:
     most_of_equal: bool = False
 
     def range(self, k: int) -> tuple[float | None, float | None]:
-        """The closed range of the values of k singular values; None where it has no end."""
+        """Return the closed range of the metric for k singular values; None where unbounded."""
         low, high = self.bounds
         return low, float(self.compute(np.ones(k))) if self.most_of_equal else high
 
     def numbers(self, singular_values: Array, shape: Shape | None = None) -> Mapping[str, Array]:
-        """The value, as VALUE, and its details by name, each of the shape (...).
+        """Compute the value, as VALUE, and its details by name, each of shape (...).
 
-        shape: of the matrices; ValueError if the metric needs it and it is missing.
+        shape: shape of the matrices. Raises ValueError if the metric needs it and it is missing.
         """
         if self.details is not None:
             return self.details(singular_values)
@@ -62,18 +62,21 @@ class SpectrumMetric:
 
 
 def quantity(metric: str, detail: str) -> str:
-    """What a table calls a number of a metric: `power_law_alpha`, `power_law_alpha_x_min`."""
+    """Return a number's name in tables, such as `power_law_alpha` or `power_law_alpha_x_min`."""
     return f"{metric}_{detail}" if detail else metric
 
 
 def lead(metrics: Sequence[str]) -> str:
-    """The metric where only one is shown or followed: the proportional rank, or the first."""
+    """Return the metric to use where only one is shown: proportional rank, else the first."""
     proportional = "proportional_effective_rank"
     return proportional if proportional in metrics else metrics[0]
 
 
 def checked(singular_values: Array) -> npt.NDArray[np.float64]:
-    """Singular values as float64 (..., k); ValueError if there are none or one is not >= 0."""
+    """Return singular values as float64, (..., k).
+
+    Raises ValueError if there are none, or if one is negative or not finite.
+    """
     s = np.asarray(singular_values, dtype=np.float64)
     if s.ndim == 0 or s.shape[-1] == 0:
         raise ValueError(f"expected at least one singular value, got shape {s.shape}")
@@ -84,9 +87,9 @@ def checked(singular_values: Array) -> npt.NDArray[np.float64]:
 
 
 def relative(singular_values: Array) -> npt.NDArray[np.float64]:
-    """Singular values over the largest of their matrix, (..., k); NaN for a matrix of zeros.
+    """Divide singular values by the largest of their matrix, (..., k); NaN for a matrix of zeros.
 
-    Powers of them neither overflow nor vanish, whatever the scale. Raises as `checked` does.
+    Powers of the result neither overflow nor vanish, whatever the scale. Raises as `checked` does.
     """
     s = checked(singular_values)
     largest = s.max(axis=-1, keepdims=True)

@@ -11,7 +11,7 @@ def effective_rank(singular_values: Array) -> npt.NDArray[np.float64]:
     """Exponential of the Shannon entropy of the normalised spectrum (Roy & Vetterli, 2007).
 
     singular_values: (..., k), in any order. Returns (...), in [1, k].
-    NaN for a matrix of zeros, whose spectrum has no distribution.
+    NaN for a matrix of zeros, whose spectrum cannot be normalised.
     Raises ValueError if a value is negative or not finite.
     """
     return np.asarray(np.exp(entropy(singular_values)))

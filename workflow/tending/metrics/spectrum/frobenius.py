@@ -10,12 +10,12 @@ def frobenius(singular_values: Array) -> npt.NDArray[np.float64]:
     """||A||_F, the root of the sum of squared singular values (Golub & Van Loan, 2013).
 
     singular_values: (..., k), in any order. Returns (...), in [0, inf), in the unit of the matrix:
-    s for a single value, s sqrt(k) for k equal ones; zeros change nothing. 0 for a matrix of zeros.
+    s for a single value, s sqrt(k) for k equal ones; zeros have no effect. 0 for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     s = checked(singular_values)
     largest = s.max(axis=-1, keepdims=True)
-    # over the largest first: squares of small or large values leave the range of float64
+    # divided by the largest first, because squares may leave the range of float64
     shares = np.divide(s, largest, out=np.zeros_like(s), where=largest > 0)
     return np.asarray(largest[..., 0] * np.sqrt((shares**2).sum(axis=-1)))
 

@@ -7,16 +7,17 @@ from tending.metrics.spectrum import Array, SpectrumMetric, relative
 
 
 def gini(singular_values: Array) -> npt.NDArray[np.float64]:
-    """sum_ij |s_i - s_j| / (2 k sum s): how unequal the values are (Hurley & Rickard, 2009).
+    """Gini coefficient sum_ij |s_i - s_j| / (2 k sum s), a measure of inequality.
 
-    singular_values: (..., k), in any order, zeros included: they count as values. Returns (...),
-    in [0, 1 - 1/k]: 0 for equal values and for a single one, 1 - 1/k for one among zeros.
+    Hurley & Rickard (2009). singular_values: (..., k), in any order; zeros count as values.
+    Returns (...), in [0, 1 - 1/k]: 0 for equal values and for a single one, 1 - 1/k for one
+    non-zero value among zeros.
     NaN for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     s = np.sort(relative(singular_values), axis=-1)
     k = s.shape[-1]
-    # ascending, s_i is the larger of i pairs and the smaller of k - 1 - i: no k x k differences
+    # sorted, s_i is the larger of i pairs and the smaller of k - 1 - i, so no k x k array is needed
     pairs = 2.0 * np.arange(k) - (k - 1)
     return np.asarray((pairs * s).sum(axis=-1) / (k * s.sum(axis=-1)))
 

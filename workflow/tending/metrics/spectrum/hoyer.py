@@ -7,11 +7,11 @@ from tending.metrics.spectrum import Array, SpectrumMetric, relative
 
 
 def hoyer(singular_values: Array) -> npt.NDArray[np.float64]:
-    """(sqrt(k) - sum s / sqrt(sum s^2)) / (sqrt(k) - 1), Hoyer's sparseness (Hoyer, 2004).
+    """Hoyer's sparseness (sqrt(k) - sum s / sqrt(sum s^2)) / (sqrt(k) - 1) (Hoyer, 2004).
 
-    singular_values: (..., k), in any order, zeros included: they count as values. Returns (...),
-    in [0, 1]: 0 for equal values, 1 for one among zeros. NaN for a matrix of zeros, and where
-    k = 1: a single value is both.
+    singular_values: (..., k), in any order; zeros count as values. Returns (...), in [0, 1]: 0 for
+    equal values, 1 for one non-zero value among zeros. NaN for a matrix of zeros, and for k = 1,
+    where both limits coincide.
     Raises ValueError if a value is negative or not finite.
     """
     s = relative(singular_values)

@@ -7,12 +7,12 @@ from tending.metrics.spectrum import Array, SpectrumMetric, relative
 
 
 def participation_ratio(singular_values: Array) -> npt.NDArray[np.float64]:
-    """(sum s^2)^2 / sum s^4: how many directions hold the variance (Gao et al., 2017).
+    """Participation ratio (sum s^2)^2 / sum s^4, the number of directions that hold the variance.
 
-    singular_values: (..., k), in any order. Their squares are the eigenvalues of the Gram matrix:
-    of activations with centred columns, the variances of the principal components.
-    Returns (...), in [1, rank]: 1 for a single non-zero value, k for k equal ones; zeros beside
-    others change nothing. NaN for a matrix of zeros.
+    Gao et al. (2017). singular_values: (..., k), in any order. Their squares are the eigenvalues of
+    the Gram matrix; for activations with centred columns they are proportional to the variances of
+    the principal components. Returns (...), in [1, rank]: 1 for a single non-zero value, k for k
+    equal ones; additional zeros have no effect. NaN for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     squares = relative(singular_values) ** 2

@@ -8,25 +8,25 @@ import numpy.typing as npt
 from tending.metrics.spectrum import VALUE, Array, SpectrumMetric, checked, relative
 from tending.metrics.spectrum.numerical_rank import EPS
 
-LEAST = 8  # eigenvalues that a fit needs; fewer fit any exponent
+LEAST = 8  # fewest eigenvalues for a fit; with fewer, any exponent fits
 NUMBERS = (VALUE, "x_min", "x_max", "ks_distance", "tail")
-BLOCK = 32  # tails whose distance is taken at a time
-SPARSE = 16  # every so many values are looked at first
+BLOCK = 32  # tails whose distances are computed at a time
+SPARSE = 16  # a first pass evaluates every 16th value
 
 Indices = npt.NDArray[np.int64]
 
 
 def power_law(singular_values: Array) -> Mapping[str, npt.NDArray[np.float64]]:
-    """Fit of p(x) ~ x^-alpha, x >= x_min, to x = s^2 (Clauset, Shalizi & Newman, 2009).
+    """Fit p(x) ~ x^-alpha, x >= x_min, to x = s^2 (Clauset, Shalizi & Newman, 2009).
 
-    singular_values: (..., k), in any order; those that rounding explains (see `numerical_rank`) are
+    singular_values: (..., k), in any order; those within rounding of 0 (see `numerical_rank`) are
     left out. alpha maximises the likelihood of the eigenvalues from x_min on, and x_min is the
     eigenvalue that minimises the Kolmogorov-Smirnov distance between them and the fit.
 
     Returns, each (...): the exponent alpha, in (1, inf); x_min and x_max, the ends of the fitted
-    range, in the squared unit of the matrix (x_max is the largest eigenvalue: the law itself has no
-    upper end); ks_distance, in [0, 1]; tail, how many eigenvalues the range holds, LEAST or more.
-    All are NaN with fewer than LEAST + 2 different eigenvalues, as of a constant spectrum.
+    range, in the squared unit of the matrix (x_max is the largest eigenvalue; the law itself is
+    unbounded); ks_distance, in [0, 1]; tail, the number of eigenvalues in the range, LEAST or more.
+    All are NaN with fewer than LEAST + 2 distinct eigenvalues, as for a constant spectrum.
     Raises ValueError if a value is negative or not finite.
     """
     shares = relative(singular_values)
@@ -40,33 +40,33 @@ def power_law(singular_values: Array) -> Mapping[str, npt.NDArray[np.float64]]:
 
 
 def power_law_alpha(singular_values: Array) -> npt.NDArray[np.float64]:
-    """The exponent of `power_law`, (...)."""
+    """Return the exponent of `power_law`, (...)."""
     return power_law(singular_values)[VALUE]
 
 
 def _fit(shares: Array) -> tuple[float, ...]:
-    """NUMBERS of one spectrum over its largest value."""
+    """Return NUMBERS for one spectrum, already divided by its largest value."""
     x = np.sort(shares[shares > shares.size * EPS]) ** 2
-    # ASSUME: eigenvalues that float32 cannot tell apart are the same
+    # ASSUME: eigenvalues that float32 cannot distinguish are equal
     if np.unique(x.astype(np.float32)).size < LEAST + 2:
         return (np.nan,) * len(NUMBERS)
-    _, firsts = np.unique(x, return_index=True)  # of equal values
+    _, firsts = np.unique(x, return_index=True)  # the first of equal values
     logs = np.log(x)
     sums = np.cumsum(logs[::-1])[::-1]  # from each value on
     starts = firsts[firsts <= x.size - LEAST]
     excess = sums[starts] - (x.size - starts) * logs[starts]
-    starts, excess = starts[excess > 0], excess[excess > 0]  # otherwise a tail of equal values
-    alphas = 1 + (x.size - starts) / excess  # the likeliest exponents (eq. 3.1)
+    starts, excess = starts[excess > 0], excess[excess > 0]  # 0 for a tail of equal values
+    alphas = 1 + (x.size - starts) / excess  # maximum likelihood (eq. 3.1)
     best, distance = _nearest(logs, firsts, starts, alphas)
     return alphas[best], x[starts[best]], x[-1], distance, x.size - starts[best]
 
 
 def _nearest(logs: Array, firsts: Indices, starts: Indices, alphas: Array) -> tuple[int, float]:
-    """The tail at the smallest distance from its own fit, and that distance.
+    """Return the index of the tail closest to its own fit, and its distance.
 
-    logs: of all values, ascending; firsts: where each different value stands first; starts: where
-    the tails begin, with exponents alphas. The distance at a few values is no larger than that at
-    all: tails that are further away even so are left out.
+    logs: logarithms of all values, ascending; firsts: index of the first of each distinct value;
+    starts: first index of each tail, with exponents alphas. The distance over a subset of values
+    is a lower bound, so tails whose bound exceeds the best distance so far are skipped.
     """
     least = _distances(logs, firsts[::SPARSE], starts, alphas)
     found = np.full(starts.size, np.inf)
@@ -81,10 +81,13 @@ def _nearest(logs: Array, firsts: Indices, starts: Indices, alphas: Array) -> tu
 
 
 def _distances(logs: Array, places: Indices, starts: Indices, alphas: Array) -> Array:
-    """Kolmogorov-Smirnov distances of tails from their fits (eq. 3.9) at some places, (starts,)."""
+    """Return Kolmogorov-Smirnov distances of tails from their fits (eq. 3.9), (starts,).
+
+    places: indices of the values at which they are evaluated.
+    """
     above = logs[places] - logs[starts][:, None]
     fit = -np.expm1((1 - alphas)[:, None] * np.maximum(above, 0.0))
-    below = (places - starts[:, None]) / (logs.size - starts)[:, None]  # share that is smaller
+    below = (places - starts[:, None]) / (logs.size - starts)[:, None]  # empirical CDF
     return np.asarray(np.where(above < 0, 0.0, np.abs(fit - below)).max(axis=1))
 
 

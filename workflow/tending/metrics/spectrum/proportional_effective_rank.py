@@ -10,8 +10,8 @@ from tending.metrics.spectrum.effective_rank import effective_rank
 def proportional_effective_rank(singular_values: Array) -> npt.NDArray[np.float64]:
     """Effective rank divided by the number of singular values (PER; arXiv 2410.11451).
 
-    singular_values: (..., k), in any order, zeros included: k is the largest rank the matrix can
-    have by its construction. Returns (...), in [1/k, 1]. NaN for a matrix of zeros.
+    singular_values: (..., k), in any order, zeros included: k is the largest rank that the matrix
+    can have by construction. Returns (...), in [1/k, 1]. NaN for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     s = checked(singular_values)

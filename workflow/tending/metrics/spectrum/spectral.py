@@ -10,7 +10,7 @@ def spectral(singular_values: Array) -> npt.NDArray[np.float64]:
     """||A||_2, the largest singular value (Golub & Van Loan, 2013).
 
     singular_values: (..., k), in any order. Returns (...), in [0, inf), in the unit of the matrix;
-    all other values, zeros included, change nothing. 0 for a matrix of zeros.
+    all other values, zeros included, have no effect. 0 for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     return np.asarray(checked(singular_values).max(axis=-1))

@@ -10,7 +10,7 @@ def stable_rank(singular_values: Array) -> npt.NDArray[np.float64]:
     """||A||_F^2 / ||A||_2^2 = sum s^2 / max s^2 (Rudelson & Vershynin, 2007).
 
     singular_values: (..., k), in any order. Returns (...), in [1, rank]: 1 for a single non-zero
-    value, k for k equal ones; zeros beside others change nothing. NaN for a matrix of zeros.
+    value, k for k equal ones; additional zeros have no effect. NaN for a matrix of zeros.
     Raises ValueError if a value is negative or not finite.
     """
     return np.asarray((relative(singular_values) ** 2).sum(axis=-1))

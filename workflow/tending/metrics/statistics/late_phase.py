@@ -1,8 +1,8 @@
-"""Whether a model lost ground late: its best step, and the rise of its loss from there to the end.
+"""Late degradation: a model's best step, and the rise of its loss from there to the end.
 
-The best step is chosen by the same numbers that give the rise, so the rise seen is too large on
-average, and a test of that step alone would find one in most flat trajectories. Everything here is
-therefore simultaneous over steps. A smaller outcome is the better one.
+The best step is selected on the same data that give the rise, so the observed rise is biased
+upwards, and a test of that step alone would reject for most flat trajectories. All inference here
+is therefore simultaneous over steps. Smaller outcomes are better.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,24 @@ from tending.metrics.statistics.means import student
 
 Array = npt.NDArray[np.float64]
 
-LEVEL = 0.05  # of two sides together: intervals are of 95 %
+LEVEL = 0.05  # two-sided, so intervals have 95 % coverage
 DRAWS = 9_999
 _SEED = 0
-_SAME = 1e-12  # share of the variance of a difference below which it is rounding
+_SAME = 1e-12  # a difference whose variance is below this share is rounding
 
 
 @dataclass(frozen=True)
 class LatePhase:
-    """What became of an outcome between its best step and the last one; see docs/definitions.md.
+    """Change of an outcome between its best step and the last; see docs/definitions.md.
 
     steps: ascending. best: the step with the lowest mean, the latest of equal ones.
-    rise: mean at the last step less the lowest mean, 0 or more, with its 95 % interval low, high.
-    p: of "no earlier step is better than the last"; at most LEVEL exactly where low is above 0.
-    change, change_low, change_high: (steps,), the last mean less that of each step, with a band
-    that holds all of them at once with 95 %.
-    best_p: (steps,), of "no other step is better than this one".
-    Intervals and p are NaN where there is one step, or nothing to judge an error by.
+    rise: mean at the last step minus the lowest mean, 0 or more, with its 95 % interval low, high.
+    p: p-value of "no earlier step is better than the last"; at most LEVEL exactly where low is
+    above 0.
+    change, change_low, change_high: (steps,), the last mean minus that of each step, with a 95 %
+    band that is simultaneous over steps.
+    best_p: (steps,), p-value of "no other step is better than this one".
+    Intervals and p-values are NaN with a single step, or with no estimate of the error.
     """
 
     steps: tuple[int, ...]
@@ -48,7 +49,7 @@ class LatePhase:
 
     @property
     def among_best(self) -> tuple[int, ...]:
-        """Steps that cannot be told apart from the best; they hold it in 97.5 % of cases."""
+        """Steps not significantly worse than the best: a 97.5 % confidence set for it."""
         told_apart = self.best_p <= LEVEL
         unknown = np.isnan(self.best_p)
         kept = zip(self.steps, told_apart | unknown, strict=True)
@@ -56,12 +57,12 @@ class LatePhase:
 
 
 def of_losses(steps: Sequence[int], losses: npt.ArrayLike, draws: int = DRAWS) -> LatePhase:
-    """From the losses of the same sequences at every step, (steps, sequences).
+    """Assess the late phase from the losses of the same sequences at every step.
 
-    Differences between steps are paired, and of the maximum over steps of their t-ratios the joint
-    distribution is drawn: normal with the observed covariance, over one chi of n - 1 degrees
-    (Hothorn, Bretz & Westfall 2008), with a fixed seed. Raises ValueError if steps repeat or a loss
-    is not finite.
+    losses: (steps, sequences). Differences between steps are paired. The null distribution of the
+    largest of their t-ratios over steps is simulated, with a fixed seed, as that of a multivariate
+    t: normal with the observed covariance, over one chi variable with n - 1 degrees of freedom
+    (Hothorn, Bretz & Westfall 2008). Raises ValueError if steps repeat or a loss is not finite.
     """
     order, values = _ordered(steps, np.asarray(losses, dtype=np.float64))
     if not np.isfinite(values).all():
@@ -70,7 +71,7 @@ def of_losses(steps: Sequence[int], losses: npt.ArrayLike, draws: int = DRAWS) -
     means, (number, n) = values.mean(axis=1), values.shape
     if n < 2 or number < 2:
         return _unjudged(order, means)
-    # without what all steps of a sequence share, as no difference holds it
+    # a sequence's mean over steps cancels in every difference, so it is removed first
     covariance = np.cov(values - values.mean(axis=0)) / n
     squares = _of_pairs(np.diag(covariance)) - 2 * covariance
     same = squares <= _SAME * _of_pairs(values.var(axis=1)) / n
@@ -87,16 +88,16 @@ def of_means(
     *,
     higher_is_better: bool = False,
 ) -> LatePhase:
-    """From one value with its standard error per step, where no more is known than that.
+    """Assess the late phase from one value and standard error per step, if no more is known.
 
-    values, errors: (steps,); a step without a value is left out, and if any of the others has no
-    error, nothing is judged. For a score of which more is better, `rise` is how far it fell from
-    its best, and `change` has the opposite sign of the score's.
+    values, errors: (steps,); a step without a value is left out, and if any other step has no
+    error, there are no intervals and p-values. For a score where higher is better, `rise` is the
+    fall from its best, and `change` has the opposite sign of the score's change.
 
-    ASSUME: errors of two steps are not negatively correlated, as with the same items at every step
-    they are not. The error of a difference is then at most the root of the sum of squares, and
-    Bonferroni's bound holds for whatever correlation there is. What pairing would gain cannot be
-    known: where the same items were used, the true interval is narrower, often several times.
+    ASSUME: errors of two steps are not negatively correlated, as holds for the same items at every
+    step. The error of a difference is then at most the root of the sum of squares, and
+    Bonferroni's bound holds for any correlation. The gain from pairing cannot be recovered: where
+    the same items were used, the true interval is narrower, often several times.
     """
     sign = -1.0 if higher_is_better else 1.0
     table = np.column_stack([np.asarray(x, dtype=np.float64) for x in (values, errors)])
@@ -119,23 +120,23 @@ def of_means(
 
 
 class _Ratios:
-    """Draws of t-ratios of all differences between steps, were all steps equally good."""
+    """Draws of the t-ratios of all differences between steps under equal means."""
 
     def __init__(self, covariance: Array, errors: Array, degrees: int, draws: int) -> None:
         random = np.random.default_rng(_SEED)
         values, vectors = np.linalg.eigh(covariance)
-        # the symmetric root, because it moves with rounding no more than the covariance does
+        # the symmetric root is as stable under rounding as the covariance itself
         root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
         normal = random.standard_normal((draws, len(covariance)))
         scale = np.sqrt(degrees / random.chisquare(degrees, size=(draws, 1)))
         self._means = scale * (normal @ root)
-        # a ratio is a product of a row of `normal` with a unit vector, times the scale
+        # an upper bound: each ratio is scale times the product of a `normal` row and a unit vector
         self._most = float((scale * np.linalg.norm(normal, axis=1, keepdims=True)).max())
         self._errors = errors
         self._draws = draws
 
     def _largest(self, step: int) -> Array:
-        """(draws,): the largest ratio by which another step is better than this one."""
+        """Return, per draw, the largest ratio by which another step beats this one, (draws,)."""
         other = self._errors[step] > 0
         if not other.any():
             return np.full(self._draws, -np.inf)
@@ -143,20 +144,20 @@ class _Ratios:
         return np.asarray((better / self._errors[step, other]).max(axis=1))
 
     def p_value(self, step: int, statistic: float) -> float:
-        """Two-sided p-value of the largest ratio of a step (Phipson & Smyth 2010)."""
+        """Return the two-sided p-value of a step's largest ratio (Phipson & Smyth 2010)."""
         reached = 0
         if statistic <= self._most * (1 + 1e-9):
             reached = int((self._largest(step) >= statistic).sum())
         return min(1.0, 2 * (1 + reached) / (1 + self._draws))
 
     def critical(self, step: int) -> float:
-        """The ratio above which the p-value is at most LEVEL."""
+        """Return the ratio above which the p-value is at most LEVEL."""
         rank = max(1, int(np.floor(LEVEL / 2 * (1 + self._draws))))
         return max(0.0, float(np.sort(self._largest(step))[-rank]))
 
 
 def _ordered(steps: Sequence[int], rows: Array) -> tuple[list[int], Array]:
-    """Steps ascending, and the rows in their order."""
+    """Sort steps in ascending order, and their rows with them."""
     if len(steps) != len(rows) or not len(rows):
         raise ValueError(f"{len(steps)} steps have {len(rows)} outcomes; there must be one of each")
     if len(set(steps)) != len(steps):
@@ -166,12 +167,12 @@ def _ordered(steps: Sequence[int], rows: Array) -> tuple[list[int], Array]:
 
 
 def _of_pairs(variances: Array) -> Array:
-    """The sums of the variances of every two steps."""
+    """Return the sum of variances of each pair of steps, (steps, steps)."""
     return np.asarray(variances[:, None] + variances[None, :])
 
 
 def _statistics(means: Array, errors: Array) -> Array:
-    """(steps,): the largest ratio by which another step is better; inf if it is for certain."""
+    """Return the largest ratio by which another step is better, (steps,); inf if without error."""
     lead = means[:, None] - means[None, :]
     certain = np.where(lead > 0, np.inf, -np.inf)
     ratios = np.divide(lead, errors, out=certain, where=errors > 0)
@@ -180,7 +181,7 @@ def _statistics(means: Array, errors: Array) -> Array:
 
 
 def _best(means: Array) -> int:
-    """Index of the lowest mean, the latest of equal ones."""
+    """Return the index of the lowest mean, the latest of equal ones."""
     return int(np.flatnonzero(means == means.min())[-1])
 
 
@@ -192,8 +193,10 @@ def _assessed(
     pointwise: npt.ArrayLike,
     best_p: npt.ArrayLike,
 ) -> LatePhase:
-    """errors: (steps,) of the differences from the last. critical: of the largest of all ratios;
-    pointwise: of the ratio of one step that is given.
+    """Assemble the result from means, errors and critical values.
+
+    errors: (steps,), standard errors of the differences from the last step. critical: critical
+    value of the largest ratio over all steps; pointwise: that of the ratio of one fixed step.
     """
     change = means[-1] - means
     p = np.asarray(best_p, dtype=np.float64)
@@ -202,9 +205,9 @@ def _assessed(
         steps=tuple(steps),
         best=steps[best],
         rise=float(change[best]),
-        # The last step itself is one of them, with a change of 0 for certain: none is below 0.
+        # The maximum includes the last step, whose change is exactly 0, so it is never below 0.
         low=float((change - critical * errors).max()),
-        # Only the one step that is truly the best must be held, and it is not chosen by the data.
+        # Covering the truly best step suffices, and that step does not depend on the data.
         high=float((change + np.asarray(pointwise) * errors).max()),
         p=float(p[-1]),
         change=change,
@@ -215,7 +218,7 @@ def _assessed(
 
 
 def _unjudged(steps: Sequence[int], means: Array) -> LatePhase:
-    """What is known without errors: the best step and the rise as seen."""
+    """Return the best step and the observed rise, without intervals or p-values."""
     nothing = np.full(len(steps), np.nan)
     best, change = _best(means), means[-1] - means
     lost, missing = float(change[best]), float("nan")

@@ -1,4 +1,4 @@
-"""Means over seeds and over pairs of seeds, with their 95 % intervals."""
+"""Means over independent units and over pairs of them, with their 95 % intervals."""
 
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 Array = npt.NDArray[np.float64]
-BRACKET = "_bracket"  # ends a quantity whose low and high are what checkpoints leave open
+BRACKET = "_bracket"  # suffix of a quantity whose low and high are the checkpoints around it
 
 
 class Pooled(NamedTuple):
@@ -20,33 +20,39 @@ class Pooled(NamedTuple):
 
 
 def student(degrees: npt.ArrayLike) -> Array:
-    """Half-width of a 95 % interval in standard errors; NaN below one degree of freedom."""
+    """Half-width of Student's 95 % interval in standard errors; NaN below 1 degree of freedom."""
     df = np.asarray(degrees, dtype=np.float64)
     return np.where(df >= 1, stdtrit(np.maximum(df, 1), 0.975), np.nan)
 
 
 def mean(values: npt.ArrayLike, axis: int = 0) -> Pooled:
-    """Mean over seeds with Student's interval.
+    """Compute the mean over independent units, such as seeds, with Student's interval.
 
-    values: seeds along `axis`. The interval is of the mean over all seeds that might have been
-    drawn, of as many as there are; of one seed there is none. NaN where any seed is NaN.
+    values: units along `axis`. The interval is for the mean over the population of units; a single
+    unit has none. NaN where any unit is NaN.
     """
-    seeds = np.asarray(values, dtype=np.float64)
-    n = seeds.shape[axis]
-    centre = seeds.mean(axis=axis)
-    if n < 2:
-        return _with_error(centre, np.full_like(centre, np.nan), n - 1)
-    with np.errstate(invalid="ignore"):  # an infinite value has no spread
-        return _with_error(centre, seeds.std(axis=axis, ddof=1) / np.sqrt(n), n - 1)
+    return with_error(values, axis)[0]
+
+
+def with_error(values: npt.ArrayLike, axis: int = 0) -> tuple[Pooled, Array]:
+    """Compute the same as `mean`, and its standard error, which is NaN for a single unit."""
+    units = np.asarray(values, dtype=np.float64)
+    n = units.shape[axis]
+    centre = units.mean(axis=axis)
+    error = np.full_like(centre, np.nan)
+    if n > 1:
+        with np.errstate(invalid="ignore"):  # an infinite value has no spread
+            error = np.asarray(units.std(axis=axis, ddof=1) / np.sqrt(n))
+    return _with_error(centre, error, n - 1), error
 
 
 def mean_over_pairs(scores: npt.ArrayLike, seeds: int) -> Pooled:
-    """Mean over all pairs of seeds, with an interval by leaving out one seed at a time.
+    """Compute the mean over all pairs of seeds, with an interval by the jackknife over seeds.
 
-    scores: (seeds (seeds - 1) / 2, ...), the pairs as itertools.combinations gives them. Pairs
-    share seeds, so they are not independent; the jackknife over seeds (Arvesen 1969) counts each
-    seed once. Its variance is on average not too small (Efron & Stein 1981), the interval is
-    Student's of seeds - 1 degrees. With two seeds there is none. NaN where any pair is NaN.
+    scores: (seeds (seeds - 1) / 2, ...), pairs in the order of itertools.combinations. Pairs share
+    seeds, so they are not independent; the jackknife leaves out one seed at a time (Arvesen 1969).
+    Its variance is on average not too small (Efron & Stein 1981); the interval is Student's with
+    seeds - 1 degrees of freedom. Two seeds have none. NaN where any pair is NaN.
     """
     values = np.asarray(scores, dtype=np.float64)
     pairs = np.array(list(combinations(range(seeds), 2)))

@@ -1,4 +1,4 @@
-"""Correlation of two series of one training beyond what both have in common with its step."""
+"""Correlation of two series of one training run after controlling for the training step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from tending.metrics.statistics.rank_correlation import interval
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-LEAST = 5  # steps: 3 are fitted by a line and two means, and one more would leave only -1 or 1
-LEAST_MODELS = 3  # of two, what one has above the mean of both the other has below
-MOST = 1 - 1e-9  # coefficients nearer to 1 are counted as this, whose artanh is finite
+LEAST = 5  # steps: detrending fits 3 steps exactly, and with 4 the coefficient is always -1 or 1
+LEAST_MODELS = 3  # with two models, deviations from their mean are mirror images
+MOST = 1 - 1e-9  # coefficients are clipped here, so that artanh stays finite
 NOTHING_LEFT = 1e-9  # share of a series' norm below which its residual is rounding
 
 
@@ -22,9 +22,9 @@ NOTHING_LEFT = 1e-9  # share of a series' norm below which its residual is round
 class Partial:
     """A partial correlation in [-1, 1], its 95 % interval and p-value, and the number of steps.
 
-    NaN where undefined or not justified. moved: what the correlation is when one side is moved in
-    time against the other, in every way, unmoved first; steps: those that count. Both are empty
-    if it is undefined, or of several models.
+    NaN where undefined or not justified. moved: the correlation under every circular shift of one
+    side against the other, unshifted first; steps: the steps that enter. Both are empty if the
+    correlation is undefined or pooled over models.
     """
 
     value: float
@@ -37,14 +37,14 @@ class Partial:
 
 
 def partial(x: npt.ArrayLike, y: npt.ArrayLike, steps: npt.ArrayLike, *, ranks: bool) -> Partial:
-    """Partial correlation of x and y, both (T,), given the training step, (T,).
+    """Compute the partial correlation of x and y, both (T,), given the training step, (T,).
 
-    ranks: Spearman's, of the ranks of x and y, less their line on the rank of the step; otherwise
-    Pearson's, less the line on log(step + 1). NaN is missing on either side. Undefined for fewer
-    than LEAST steps, or where one side is the line itself: for ranks, any series that only rises
-    or only falls. p-value: share of the 2 T circular shifts of y, forwards and reversed, that
-    correlate at least as strongly; it holds for stationary residuals, not for exchangeable ones.
-    Interval: Fisher's z for `effective_steps`; none for fewer than 5.
+    ranks: Spearman's, between the residuals of the ranks of x and y after a linear fit on the rank
+    of the step; otherwise Pearson's, after a linear fit on log(step + 1). Steps where either side
+    is NaN are left out. Undefined for fewer than LEAST steps, or where one side equals its fit: for
+    ranks, any strictly monotonic series. p-value: share of the 2 T circular shifts of y, forwards
+    and reversed, that correlate at least as strongly; it assumes stationary residuals, not
+    exchangeable ones. Interval: Fisher's z with `effective_steps`; none for fewer than 5.
     """
     sides = np.stack([np.asarray(series, dtype=np.float64) for series in (x, y)])
     at = np.asarray(steps, dtype=np.float64)
@@ -69,10 +69,10 @@ def partial(x: npt.ArrayLike, y: npt.ArrayLike, steps: npt.ArrayLike, *, ranks: 
 
 
 def effective_steps(x: Array, y: Array) -> float:
-    """Independent steps that two detrended series of T steps are worth (Bartlett 1935).
+    """Estimate the effective number of independent steps of two detrended series (Bartlett 1935).
 
-    T (1 - a b) / (1 + a b), with a and b their correlations with themselves one step later, which
-    the line makes too small, by (2 + 4 a) / T, so that much is put back; at most T.
+    x, y: (T,). Returns T (1 - a b) / (1 + a b), at most T, where a and b are the lag-1
+    autocorrelations. Detrending biases these downwards by (2 + 4 a) / T, which is corrected for.
     """
     n = x.size
     a, b = (float(np.clip((n * (s[1:] @ s[:-1]) / (s @ s) + 2) / (n - 4), 0, 0.99)) for s in (x, y))
@@ -80,12 +80,12 @@ def effective_steps(x: Array, y: Array) -> float:
 
 
 def pooled(parts: Sequence[Partial]) -> Partial:
-    """The mean of several models' coefficients on the scale of artanh, as `Partial`.
+    """Average several models' coefficients on the artanh scale.
 
-    Interval: Student's over the models, whatever their steps are worth; none for one model.
-    p-value: share of shifts that all models make together, so that a course of training that they
-    have in common is no evidence twice; NaN if their steps differ. Models without a coefficient
-    are left out.
+    Interval: Student's over models, whatever their effective numbers of steps; none for one model.
+    p-value: share of shifts, applied to all models jointly so that a course of training common to
+    them does not count as independent evidence; NaN if their steps differ. Models without a
+    coefficient are left out.
     """
     defined = [part for part in parts if part.moved.size]
     if not defined:
@@ -104,13 +104,13 @@ def pooled(parts: Sequence[Partial]) -> Partial:
 
 
 def within_steps(x: npt.ArrayLike, y: npt.ArrayLike, steps: npt.ArrayLike) -> Partial:
-    """Correlation of x and y, both (models, T), beyond what all models do at a step, (T,).
+    """Correlate x and y, both (models, T), after removing the course common to all models.
 
-    Of both, the mean over models at every step is taken off, of any shape, and then every model's
-    own line on log(step + 1). Undefined for fewer than LEAST_MODELS models or LEAST steps, or
-    where nothing is left. p-value: share of the 2 T circular shifts, forwards and reversed, of all
-    models' y together. No interval: at every step the models' rests add up to 0, so they are no
-    replicates.
+    From both, the mean over models at each of the steps, (T,), is subtracted, and then each model's
+    own linear fit on log(step + 1). Undefined for fewer than LEAST_MODELS models or LEAST steps,
+    or where nothing is left. p-value: share of the 2 T circular shifts, forwards and reversed,
+    applied to all models' y jointly, that correlate at least as strongly. No interval: at every
+    step the models' residuals sum to zero, so they are not independent replicates.
     """
     sides = np.stack([np.asarray(side, dtype=np.float64) for side in (x, y)])
     n = sides[0].size
@@ -135,32 +135,35 @@ def _undefined(n: int) -> Partial:
 
 
 def _line(z: Array) -> Array:
-    """Orthonormal basis of constant and line, (2, T)."""
+    """Return an orthonormal basis of a constant and a linear term in z, (2, T)."""
     constant, centred = np.full(z.size, z.size**-0.5), z - z.mean()
     return np.stack([constant, centred / np.linalg.norm(centred)])
 
 
 def _without(series: Array, basis: Array) -> Array:
-    """Series, (..., T), less what `basis` explains of them."""
+    """Return the residuals of series, (..., T), after projection on `basis`, (k, T)."""
     return np.asarray(series - (series @ basis.T) @ basis, dtype=np.float64)
 
 
 def _moved(x: Array, y: Array, basis: Array) -> Array:
-    """Correlation of x with every circular shift of y, forwards and reversed; unmoved first.
+    """Correlate x with every circular shift of y, forwards and reversed; unshifted first.
 
-    A shifted residual may have a line again, which is taken off, as it was of the series.
+    A shifted residual may have a linear trend again, which is removed as from the series.
     """
     shifted = _without(y[_orders(x.size)], basis)
     return _scaled(shifted @ x, np.linalg.norm(shifted, axis=1))
 
 
 def _scaled(products: Array, norms: Array) -> Array:
-    """Correlations, 0 where a shift leaves nothing."""
+    """Divide products by norms to get correlations; 0 where a shift leaves nothing."""
     return np.divide(products, norms, out=np.zeros(len(norms)), where=norms > NOTHING_LEFT)
 
 
 def _orders(n: int) -> Indices:
-    """Every circular shift of n steps, then of the reversed steps, (2 n, n); unmoved first."""
+    """Return every circular shift of n steps, then of the reversed ones, (2 n, n); unshifted first.
+
+    Each row holds indices.
+    """
     forwards = np.add.outer(np.arange(n), np.arange(n)) % n
     return np.concatenate([forwards, n - 1 - forwards])
 

@@ -11,10 +11,10 @@ from scipy.stats import rankdata
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-DRAWS = 9_999  # random permutations, where enumerating them all would be more
-CHUNK = 2_000_000  # numbers of one batch of permuted ranks: 16 MB
+DRAWS = 9_999  # random permutations, used where there are more than this in all
+CHUNK = 2_000_000  # numbers in one batch of permuted ranks: 16 MB
 NORMAL_95 = 1.959963984540054
-LEAST = 3  # units of one model, below which a correlation is -1 or 1 whatever the numbers
+LEAST = 3  # units of one model; with two, any correlation is -1 or 1
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Association:
     """Spearman correlations of every row of one matrix with every row of another, all (S, T).
 
     value: in [-1, 1]; low, high: its 95 % interval; p_value: two-sided, by permutation;
-    n: units that count. NaN where undefined, see `associate`.
+    n: number of units that enter. NaN where undefined, see `associate`.
     """
 
     value: Matrix
@@ -33,14 +33,14 @@ class Association:
 
 
 def associate(x: Matrix, y: Matrix, strata: npt.ArrayLike, seed: int = 0) -> Association:
-    """Spearman correlation of x, (S, units), with y, (T, units), row by row, within strata.
+    """Correlate every row of x, (S, units), with every row of y, (T, units), within strata.
 
-    strata: (units,) the model of every unit. Ranks are taken within each stratum (ties share
-    their mean rank, infinity is the largest) and scaled to mean 0 and variance 1, so that a
-    difference between strata counts for nothing. The value is the Pearson correlation of these
-    scores over all units: the mean of the strata's own coefficients, weighted by units - 1, the
-    inverse of their variance if there is no association (Taylor 1987 compares such weights). With
-    one stratum it is Spearman's coefficient. NaN is missing: a unit counts for a pair of rows if
+    strata: (units,), the model of every unit. Ranks are computed within each stratum (ties share
+    their mean rank, infinity is the largest) and scaled to mean 0 and variance 1, so that
+    differences between strata have no effect. The value is the Pearson correlation of these scores
+    over all units: the mean of the strata's Spearman coefficients, weighted by units - 1, the
+    inverse of their variance under no association (Taylor 1987 compares such weights). With one
+    stratum it is Spearman's coefficient. NaN means missing: a unit enters for a pair of rows if
     both have it, a stratum if both rows vary in it. Undefined for an effective number of units,
     n - strata + 1, below 3. Raises ValueError if the shapes differ.
     """
@@ -60,11 +60,11 @@ def associate(x: Matrix, y: Matrix, strata: npt.ArrayLike, seed: int = 0) -> Ass
 
 
 def interval(value: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Matrix, Matrix]:
-    """95 % interval of a Spearman correlation of n units; NaN for n < 4.
+    """Compute the 95 % interval of a Spearman correlation of n units; NaN for n < 4.
 
-    Fisher's z with the variance (1 + value^2 / 2) / (n - 3) (Bonett & Wright 2000). z is infinite
-    at -1 and 1: the interval then ends there, and its other end is that of the coefficient half a
-    step away, 6 / (n^3 - n).
+    Fisher's z with variance (1 + value^2 / 2) / (n - 3) (Bonett & Wright 2000). At -1 and 1, where
+    z is infinite, one end of the interval is the value itself, and the other is that of the
+    coefficient half a step away, 6 / (n^3 - n).
     """
     rho, units = np.broadcast_arrays(np.asarray(value, float), np.asarray(n, float))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -76,7 +76,7 @@ def interval(value: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Matrix, Matrix]:
 
 
 def _alike(present: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, npt.NDArray[np.bool_]]]:
-    """Rows that have the same units, and which units these are."""
+    """Group rows that have the same units present; yield their indices and those units."""
     patterns, which = np.unique(present, axis=0, return_inverse=True)
     for i, pattern in enumerate(patterns):
         yield np.flatnonzero(which.ravel() == i), pattern
@@ -85,12 +85,12 @@ def _alike(present: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, npt.NDArra
 def _complete(
     x: Matrix, y: Matrix, groups: Indices, seed: int
 ) -> tuple[Matrix, Matrix, Matrix, Indices]:
-    """Value, p-value, effective number of units and number of units, where none is missing."""
+    """Return value, p-value, effective number of units and number of units, with none missing."""
     order = np.argsort(groups, kind="stable")
     sizes = np.unique(groups, return_counts=True)[1]
     (zx, vx), (zy, vy) = (_scores(rows[:, order], sizes) for rows in (x, y))
     counted = vx[:, None] & vy[None]  # (S, T, strata)
-    free = (counted * (sizes - 1)).sum(axis=-1)  # the products of a constant's scores are 0
+    free = (counted * (sizes - 1)).sum(axis=-1)  # a constant row's scores are 0
     defined = free >= LEAST - 1
     with np.errstate(invalid="ignore"):
         value = np.where(defined, np.clip(zx @ zy.T / free, -1, 1), np.nan)
@@ -99,7 +99,10 @@ def _complete(
 
 
 def _scores(rows: Matrix, sizes: Indices) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-    """Standardised ranks within strata, 0 where all tie; whether a row varies, (rows, strata)."""
+    """Standardise ranks within strata, 0 where all tie; also return where a row varies.
+
+    Returns (rows, units) and (rows, strata).
+    """
     scores, varies = np.zeros(rows.shape), np.zeros((len(rows), len(sizes)), dtype=bool)
     for i, part in enumerate(_parts(sizes)):
         ranks = rankdata(rows[:, part], axis=1) - (sizes[i] + 1) / 2
@@ -115,12 +118,13 @@ def _parts(sizes: Indices) -> list[slice]:
 
 
 def _p_values(zx: Matrix, zy: Matrix, sizes: Indices, seed: int) -> Matrix:
-    """Share of permutations within strata that correlate at least as strongly, of either sign.
+    """Return the share of permutations within strata with at least as strong a correlation.
 
-    Of all permutations if they are no more than DRAWS; otherwise of DRAWS random ones and the
-    observed order, (1 + k) / (1 + DRAWS) (Phipson & Smyth 2010). The same ones serve all pairs.
+    Two-sided. Enumerates all permutations if there are at most DRAWS; otherwise draws DRAWS at
+    random and adds the observed order, (1 + k) / (1 + DRAWS) (Phipson & Smyth 2010). All pairs use
+    the same permutations.
     """
-    observed = np.abs(zx @ zy.T) - 1e-9 * zx.shape[1]  # equal ones must not differ by rounding
+    observed = np.abs(zx @ zy.T) - 1e-9 * zx.shape[1]  # ties must not be broken by rounding
     total = prod(factorial(int(size)) for size in sizes)
     exact = total <= DRAWS
     orders = _every_order(sizes) if exact else _random_orders(sizes, seed, max(len(zy), 1))
@@ -133,7 +137,7 @@ def _p_values(zx: Matrix, zy: Matrix, sizes: Indices, seed: int) -> Matrix:
 
 
 def _every_order(sizes: Indices) -> Iterator[Indices]:
-    """All orders that keep units in their stratum, as one batch, (orders, units)."""
+    """Yield all orders that keep units in their stratum, as one batch, (orders, units)."""
     orders = np.zeros((1, 0), dtype=np.int64)
     for part, size in zip(_parts(sizes), sizes, strict=True):
         own = np.array(list(permutations(range(part.start, part.stop)))).reshape(-1, int(size))
@@ -142,7 +146,10 @@ def _every_order(sizes: Indices) -> Iterator[Indices]:
 
 
 def _random_orders(sizes: Indices, seed: int, rows: int) -> Iterator[Indices]:
-    """DRAWS random orders that keep units in their stratum, in batches for `rows` rows."""
+    """Yield DRAWS random orders that keep units in their stratum, in batches, (orders, units).
+
+    rows: number of rows that will be permuted, which limits the size of a batch.
+    """
     random, parts, units = np.random.default_rng(seed), _parts(sizes), int(sizes.sum())
     batch = max(1, CHUNK // (units * rows))
     for start in range(0, DRAWS, batch):

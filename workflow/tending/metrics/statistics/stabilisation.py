@@ -1,4 +1,4 @@
-"""When a trajectory of scores settles."""
+"""Settling times of trajectories of scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ Ends = npt.NDArray[np.float64]
 class Bracket:
     """The half-open interval (low, high] of steps in which a layer settled.
 
-    low is the last checkpoint before it, high the first from which the score stays at or above
-    the threshold to the end. Both are None if the last score is below it. A layer that has
-    settled by the first checkpoint did so between the start of training and that checkpoint, so
-    low is 0.
+    high is the first checkpoint from which the score stays at or above the threshold to the end,
+    low the checkpoint before it. Both are None if the last score is below the threshold. A layer
+    that has settled by the first checkpoint did so between the start of training and that
+    checkpoint, so low is 0.
     """
 
     low: int | None
@@ -25,10 +25,10 @@ class Bracket:
 
 
 def settles(steps: Sequence[int], scores: npt.ArrayLike, threshold: float) -> Bracket:
-    """The first checkpoint from which the score stays >= threshold to the end, as a bracket.
+    """Bracket the first checkpoint from which the score stays >= threshold to the end.
 
     steps: ascending; scores: one per step; NaN counts as below the threshold.
-    Raises ValueError if the lengths differ, there are none, or steps do not ascend.
+    Raises ValueError if the lengths differ, there are no steps, or steps do not ascend.
     """
     values = np.asarray(scores, dtype=np.float64)
     if len(steps) != values.size or not steps:
@@ -43,10 +43,10 @@ def settles(steps: Sequence[int], scores: npt.ArrayLike, threshold: float) -> Br
 
 
 class Settling:
-    """Since when each of many trajectories has stayed at or above thresholds, step by step.
+    """Settling times of many trajectories, updated step by step.
 
-    Holds one number per threshold and cell, not the trajectories: those of all heads in all
-    resamples are many. The bracket of every cell is that of `settles`.
+    Keeps one number per threshold and cell instead of the trajectories, which would be large for
+    all heads in all resamples. The bracket of every cell is that of `settles`.
     """
 
     def __init__(self, thresholds: Sequence[float]) -> None:
@@ -55,7 +55,7 @@ class Settling:
         self._first: list[npt.NDArray[np.int32]] = []
 
     def add(self, step: int, scores: npt.ArrayLike) -> None:
-        """Scores of the next step, of any shape, the same at every step; NaN counts as below.
+        """Add the scores of the next step, of the same shape at every step; NaN counts as below.
 
         Raises ValueError if steps do not ascend.
         """
@@ -69,7 +69,7 @@ class Settling:
             first[~(values >= threshold)] = len(self._steps)
 
     def brackets(self, threshold: float) -> tuple[Ends, Ends]:
-        """Lower and upper end of every cell's bracket; both infinite where it never settles."""
+        """Return the ends of every cell's bracket; both infinite where it never settles."""
         first = self._first[self._thresholds.index(threshold)]
         before = np.array([0.0, *self._steps[:-1], np.inf])
         return before[first], np.array([*self._steps, np.inf])[first]

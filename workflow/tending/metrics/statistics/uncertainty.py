@@ -1,4 +1,4 @@
-"""A similarity with what its sequences leave open: standard error, interval, resamples, null."""
+"""Sampling uncertainty of a similarity score: standard error, interval, resamples and null."""
 
 import math
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from tending.metrics.similarity import (
     UndefinedSimilarityError,
 )
 
-DRAWS = 200  # resamples of every score, the same sequences' weights at every step and layer
-BLOCK = 1024  # sequences, of which 8 blocks of weights are kept at hand
-GROUPS = 5  # of sequences, left out one by one where a metric has no influence to go by
-PERMUTATIONS = 39  # the largest but one, 38 of 39 + 1, is the 95 % quantile
-PERFECT = 1e-12  # what is nearer to 1 differs from it by rounding
+DRAWS = 200  # resamples of every score, with the same sequence weights at every step and layer
+BLOCK = 1024  # sequences per block of weights; 8 blocks are cached
+GROUPS = 5  # groups of the delete-a-group jackknife, for metrics without an influence function
+PERMUTATIONS = 39  # the second largest, rank 38 of 39 + 1, is the 95 % quantile
+PERFECT = 1e-12  # scores closer to 1 than this differ from it by rounding only
 UNKNOWN = Null(math.nan, math.nan)
 
 
@@ -30,10 +30,10 @@ UNKNOWN = Null(math.nan, math.nan)
 class Estimate:
     """A score and its sampling error over sequences.
 
-    error: standard error; low, high: 95 % interval. draws: (DRAWS,) the score in resamples, of the
-    same sequences at every step, so that trajectories are resampled as a whole. null_mean,
+    error: standard error; low, high: 95 % interval. draws: (DRAWS,) the score in resamples, which
+    weight sequences alike at every step, so that trajectories are resampled as a whole. null_mean,
     null_high: mean and 95 % quantile of the score after permuting the sequences of one side.
-    What is not defined, because the score is not in parts of the sequences, is NaN.
+    NaN where undefined, as when the score is undefined for a subset of the sequences.
     """
 
     value: float
@@ -47,7 +47,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A score, its deviations by sequence, (sequences,), its variance and that one's freedom."""
+    """A score, its deviations by sequence, (sequences,), its variance and degrees of freedom."""
 
     value: float
     deviations: Matrix
@@ -63,12 +63,12 @@ def estimate(
     rows_per_sequence: int = 1,
     prepared: Prepared | None = None,
 ) -> Estimate:
-    """The score of x, (n, d_x), and y, (n, d_y), and its error over the sequences of the rows.
+    """Estimate the score of x, (n, d_x), and y, (n, d_y), and its error over sequences.
 
-    rows_per_sequence: neighbouring rows that belong to one sequence and are resampled, and
-    permuted, together. `Rows` are for a metric that streams; of theirs, with several rows per
-    sequence, the null is NaN. prepared: of x and y, where several metrics are estimated. Raises
-    as metric.compare does.
+    rows_per_sequence: consecutive rows that belong to one sequence and are resampled, and
+    permuted, together. `Rows` are accepted by a metric that streams; with several rows per
+    sequence their null is NaN. prepared: shared computations for x and y where several metrics are
+    estimated. Raises as metric.compare does.
     """
     if metric.influence is not None and x.shape[0] >= metric.tall * max(x.shape[1], y.shape[1]):
         known = prepared.influence(metric) if prepared else metric.influence(x, y)
@@ -86,9 +86,10 @@ def estimate(
 
 
 def resampled(deviations: Matrix) -> Matrix:
-    """Sums of the deviations, (n,), with random weights of mean 0 and variance 1, (DRAWS,).
+    """Return random sums of the deviations, (n,), with weights of mean 0 and variance 1, (DRAWS,).
 
-    The weights depend on n alone. They are made a block of sequences at a time: there may be many.
+    The weights depend on n alone. They are generated one block of sequences at a time to bound
+    memory.
     """
     n = deviations.size
     starts = range(0, n, BLOCK)
@@ -102,10 +103,11 @@ def _weights(n: int, start: int) -> Matrix:
 
 
 def _by_influence(known: Influence, rows_per_sequence: int) -> _Sampled:
-    """From every row's influence; rows of one sequence add up.
+    """Estimate the sampling error from each row's influence, summed over the rows of a sequence.
 
-    The pairs that the jackknife counts twice are pairs of rows, so with several rows per sequence
-    nothing is taken off, and the error is rather too large. Pairs alone give the least variance.
+    The jackknife counts the variance of single pairs of rows twice (the excess), which is corrected
+    once; that variance is also the lower bound. With several rows per sequence no correction is
+    applied, so the error is conservative.
     """
     deviations = known.values.reshape(-1, rows_per_sequence).sum(axis=1)
     variance = float(deviations @ deviations) if deviations.size > 1 else math.nan
@@ -117,10 +119,10 @@ def _by_influence(known: Influence, rows_per_sequence: int) -> _Sampled:
 
 
 def _freedom(deviations: Matrix) -> float:
-    """Degrees of freedom of the sum of their squares, at most n - 1 (Satterthwaite, 1946).
+    """Estimate the degrees of freedom of the sum of squared deviations (Satterthwaite, 1946).
 
-    Where few sequences make up most of the variance, it is known from these few only:
-    2 n / (k - 1) with the deviations' kurtosis k, which is 3 if they are normal.
+    2 n / (k - 1), at most n - 1, with the deviations' kurtosis k, which is 3 if they are normal;
+    few where a few sequences contribute most of the variance.
     """
     n, square = deviations.size, float(deviations @ deviations)
     kurtosis = n * float(np.sum(deviations**4)) / square**2 if square else 3.0
@@ -128,7 +130,10 @@ def _freedom(deviations: Matrix) -> float:
 
 
 def _left_out(metric: Similarity, x: Array, y: Array, rows_per_sequence: int) -> _Sampled:
-    """From leaving out one of GROUPS random groups of sequences, or sequences, at a time."""
+    """Estimate the sampling error by a delete-a-group jackknife.
+
+    There are GROUPS random groups of sequences, or one per sequence where there are fewer.
+    """
     value, n = metric.compare(x, y), len(x) // rows_per_sequence
     groups = min(n, GROUPS)
     group = np.random.default_rng(n).permutation(np.arange(n) % groups)
@@ -140,7 +145,7 @@ def _left_out(metric: Similarity, x: Array, y: Array, rows_per_sequence: int) ->
 
 
 def _score(metric: Similarity, x: Array, y: Array) -> float:
-    """NaN if it is not defined."""
+    """Return the score, or NaN if it is undefined."""
     if len(x) < metric.least:
         return math.nan
     try:
@@ -150,7 +155,10 @@ def _score(metric: Similarity, x: Array, y: Array) -> float:
 
 
 def _spread(metric: Similarity, sampled: _Sampled) -> tuple[float, float, Matrix]:
-    """Interval and resamples, of artanh of a score that ends at 1: its error shrinks towards 1."""
+    """Return the ends of the interval and the resamples, (DRAWS,).
+
+    For a score bounded by 1 they are computed on the artanh scale, as its error shrinks towards 1.
+    """
     quantile = float(special.stdtrit(sampled.freedom, 0.975))
     bent = metric.bounds[1] == 1 and abs(sampled.value) < 1
     centre = math.atanh(sampled.value) if bent else sampled.value
@@ -164,7 +172,7 @@ def _spread(metric: Similarity, sampled: _Sampled) -> tuple[float, float, Matrix
 
 
 def _permuted(metric: Similarity, x: Array | Rows, y: Array | Rows, rows_per_sequence: int) -> Null:
-    """From PERMUTATIONS of whole sequences."""
+    """Estimate the null from PERMUTATIONS random permutations of whole sequences."""
     if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
         return UNKNOWN
     random = np.random.default_rng(len(x))

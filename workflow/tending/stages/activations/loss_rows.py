@@ -1,12 +1,27 @@
-"""Perplexity, the exponential of the held-out loss, as rows of a table."""
+"""Rows of the table of held-out losses and perplexities."""
 
 import numpy as np
 import numpy.typing as npt
 
-from tending.core.tables import Columns, Where, loss_blocks
+from tending.core.tables import Columns, Where
+from tending.metrics.statistics.means import with_error
 
 
-def blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
+def loss_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
+    """Mean loss with Student's 95 % interval over sequences, and its standard error.
+
+    losses: (sequences,) in nats per token. A single sequence has neither interval nor error.
+    """
+    pooled, error = with_error(losses)
+    common = {**vars(place), "definition": "correct", "n": [losses.size]}
+    ends = {end: float(value) for end, value in pooled._asdict().items()}
+    return [
+        {**common, "quantity": "held_out_loss", **ends},
+        {**common, "quantity": "held_out_loss_standard_error", "value": float(error)},
+    ]
+
+
+def perplexity_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
     """exp of the mean loss with its 95 % interval, and its standard error.
 
     losses: (sequences,) in nats per token. The interval is that of the loss, transformed, so it is

@@ -11,7 +11,6 @@ from tending.study import metric_components
 from tending.study.selection import Config, Model, steps
 
 KEY = "divergence"
-TABLE = "divergence"
 USUAL = 128  # sequences, where the study has as many
 
 Positions = str | int | Sequence[int]  # "all", how many, or which (negative from the end)
@@ -29,10 +28,6 @@ class Divergence:
         self.asked = KEY in config
         self.positions: Positions = config[KEY]["positions"] if self.asked else []
         self.sequences = sequences(config) if self.asked else 0
-
-    def tables(self) -> list[str]:
-        """The name of the table, if it is asked for."""
-        return [TABLE] if self.asked else []
 
     def weight_products(self) -> list[str]:
         """Patterns of what is made from weights, if it is asked for."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tending.core.tables import Columns, Where
-from tending.metrics.statistics.means import student
+from tending.metrics.statistics.means import with_error
 
 Array = npt.NDArray[np.float64]
 
@@ -22,14 +22,12 @@ def blocks(place: Where, divergences: Mapping[str, Array]) -> list[Columns]:
     found: list[Columns] = []
     for quantity, values in divergences.items():
         of_sequence = values.mean(axis=1)
-        n = of_sequence.size
-        mean = float(of_sequence.mean())
-        error = float(of_sequence.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-        half = float(student(n - 1)) * error
-        common = {**vars(place), "definition": "correct", "n": [n]}
-        low = max(mean - half, min(mean, 0.0))
+        pooled, error = with_error(of_sequence)
+        value, low, high = (float(end) for end in pooled)
+        common = {**vars(place), "definition": "correct", "n": [of_sequence.size]}
+        low = max(low, min(value, 0.0))
         found += [
-            {**common, "quantity": quantity, "value": mean, "low": low, "high": mean + half},
-            {**common, "quantity": f"{quantity}_standard_error", "value": error},
+            {**common, "quantity": quantity, "value": value, "low": low, "high": high},
+            {**common, "quantity": f"{quantity}_standard_error", "value": float(error)},
         ]
     return found

@@ -15,8 +15,6 @@ from tending.stages.evaluations.evaluation_matching import Entry, Places, files
 from tending.study import selection
 from tending.study.selection import Config
 
-TABLE = "evaluations"
-OUTCOMES = "outcome_association"
 _NAMING = ("name", "source", "repository", "revision", "index_steps", "path")  # find a checkpoint
 MOST_PROBLEMS = 10  # shown: one mistake in a glob is a problem of every file
 
@@ -115,21 +113,8 @@ class Evaluations:
         """Every file that an entry names, once, in order."""
         return list(dict.fromkeys(name for entry in self._entries for name in files(entry)))
 
-    def tables(self) -> list[str]:
-        """The table of scores, and that of outcomes if there is a loss or a score."""
-        outcome = self._config["held_out_loss"]["sequences"] or self._entries
-        return [TABLE] * bool(self._entries) + [OUTCOMES] * bool(outcome)
-
-    def associated(self, tables: Sequence[str]) -> list[str]:
-        """Those of a study's tables that the association with outcomes reads."""
-        read = ("convergence", "effective_rank", "loss", TABLE, "gradients")
-        return [name for name in read if name in tables]
-
-    def asked(self, wildcards: Any) -> str:
-        """What finds and names the scores, as JSON: entries, and how models are called.
-
-        A function of the wildcards, because Snakemake reads plain strings for wildcards.
-        """
+    def described(self) -> str:
+        """The entries and how models are found, as JSON with sorted keys, for `table`."""
         models = [{k: m[k] for k in _NAMING if k in m} for m in self._config["models"]]
         return json.dumps([self._config["study"], models, self._entries], sort_keys=True)
 

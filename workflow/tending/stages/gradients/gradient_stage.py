@@ -12,7 +12,6 @@ from tending.stages.gradients.gradient_config import window
 from tending.study.selection import Config
 
 TRAINED, DATASET = "trained", "dataset"  # where batches come from
-TABLE = "gradients"
 _ORDERED = ("batch", "sequence_length", "seed", "training_tokens")  # of a recipe
 SIX_PANELS = "six_panels"  # the figure that needs a component with all three columns
 COSINES = "gradient_cosine"  # the figure that needs two batches of a checkpoint
@@ -41,10 +40,6 @@ class GradientStage:
         names = self._models if self.asked else ()
         own = [(name, step) for name in names for step in self._steps[name]]
         return [paths.GRADIENTS.format(study=self._study, model=m, step=s) for m, s in own]
-
-    def tables(self) -> list[str]:
-        """The name of the table, if there is one."""
-        return [TABLE] if self.asked else []
 
     def weight_products(self) -> list[str]:
         """Patterns of what this stage makes from weights."""

@@ -7,7 +7,6 @@ from tending.core import plugins, provenance
 
 OWN = "tending.metrics.representation"
 SPECTRUM = "tending.metrics.spectrum"
-TABLE = "representation"
 
 
 def package(name: str) -> str:

@@ -6,8 +6,6 @@ from tending.checkpoints import hub
 from tending.core.positions import count
 from tending.study.selection import Config, asked, steps
 
-TABLE = "trajectory"  # the tidy table of what is not a map
-
 
 def problems(config: Config) -> Iterator[str]:
     """Whether there are checkpoints to compare, and subspaces that could differ.
