@@ -1,25 +1,22 @@
-# make run: install exactly pinned dependencies into .venv and run the default study.
-# make test: the same set-up, then all tests, at most four files of them at a time.
-# make test-instruction-sets: the tests of numbers under every instruction set tried here.
-# make bench: side by side with what a user would run instead; BENCH="--only similarity" chooses.
+# The line after ## beside a target is what `make help` prints.
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: run test test-instruction-sets bench format clean
+.PHONY: run test test-instruction-sets bench docs format clean help
 
-run: .venv/installed
+run: .venv/installed ## install the pinned dependencies into .venv and run the default study
 	$(BIN)/snakemake --cores all --resources gpu=1
 
-test: .venv/installed
+test: .venv/installed ## the same set-up, then all tests, at most four files of them at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
-test-instruction-sets: .venv/installed
+test-instruction-sets: .venv/installed ## the tests of numbers under every instruction set this processor has
 	$(BIN)/python tests/instruction_sets.py
 
-bench: .venv/installed .bench-packages/installed
+bench: .venv/installed .bench-packages/installed ## time it beside its alternatives; BENCH="--only similarity" chooses
 	$(BIN)/python -m bench.run $(BENCH)
 
 # Alternatives to compare with: never among the packages that tending itself runs with.
@@ -28,7 +25,17 @@ bench: .venv/installed .bench-packages/installed
 	$(BIN)/python -m pip install --quiet --no-deps --target .bench-packages --requirement bench/requirements.txt
 	touch $@
 
-format: .venv/installed
+docs: .venv/docs-installed ## build the documentation site into docs/_build/html
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -b html -W --keep-going --quiet docs docs/_build/html
+	@echo "The site is docs/_build/html/index.html"
+
+# Sphinx is wanted for the site alone, so that a run or the tests do not install it.
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+	touch $@
+
+format: .venv/installed ## lint and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
@@ -42,5 +49,8 @@ format: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[test]'
 	touch $@
 
-clean:
-	rm -rf .venv .bench-packages
+clean: ## remove what was installed and built; results stay
+	rm -rf .venv .bench-packages docs/_build docs/api
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-22s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -184,3 +184,19 @@ def test_every_path_is_below_the_study() -> None:
     patterns = {k: v for k, v in vars(paths).items() if k.isupper() and isinstance(v, str)}
     assert all(pattern.startswith(paths.STUDY) for pattern in patterns.values())
     assert len(set(patterns.values())) == len(patterns)
+
+
+def test_the_citation_names_the_packages_version_and_licence() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    project = PROJECT["project"]
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert citation["authors"] == project["authors"]
+
+
+def test_every_page_of_the_documentation_is_in_its_contents() -> None:
+    docs = REPOSITORY / "docs"
+    contents = re.findall(r"^[\w/-]+$", (docs / "index.md").read_text("utf-8"), re.MULTILINE)
+    pages = {page.stem for page in docs.glob("*.md")} - {"index"}
+    assert set(contents) == {*pages, "decisions/index", "api/index"}

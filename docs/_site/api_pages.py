@@ -10,7 +10,7 @@ import pkgutil
 import shutil
 from pathlib import Path
 
-from docstrings import escaped
+from docstrings import markup
 from sphinx.application import Sphinx
 
 WHOLE = ("tending.components", "tending.families")
@@ -18,9 +18,9 @@ EACH = ("tending.metrics", "tending.stages")  # one page for each package in the
 CHOSEN = {"tending.core": ("steps", "store", "tables")}
 NOTEBOOK = ("open_checkpoint", "capture", "estimate")
 INTRODUCTION = """\
-Everything public in the library, from its docstrings. In a notebook, start with :doc:`tending`, and
-see :doc:`/library` for a tour. A parenthesis such as (sequences, d) after a name is the shape of an
-array. Modules and functions that begin with an underscore are private.
+The public packages of the library, from their docstrings. In a notebook, start with :doc:`tending`;
+:doc:`/library` is a tour. A parenthesis such as (sequences, d) after a name is an array's shape.
+Modules and functions that begin with an underscore are private.
 
 """
 
@@ -47,7 +47,7 @@ def index(packages: list[str]) -> str:
     text = heading("API reference", "=") + INTRODUCTION
     for package in packages:
         first = (inspect.getdoc(importlib.import_module(package)) or "").partition("\n")[0]
-        text += f"* :doc:`{package}`: {escaped(first)}\n"
+        text += f"* :doc:`{package}`: {markup(first, set(), set())}\n"
     return text + "\n.. toctree::\n   :hidden:\n\n" + "".join(f"   {name}\n" for name in packages)
 
 

@@ -6,6 +6,7 @@ docstring has to be written with the site in mind.
 """
 
 import inspect
+import pkgutil
 import re
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy.typing as npt
 from sphinx.application import Sphinx
 from sphinx.util.typing import stringify_annotation
 
+import tending
+
 NAMES = r"[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*"
 LABELLED = re.compile(rf"{NAMES}(?: = \w+)?: ")  # the start of a line about `x, y: `
 PARTS = re.compile(r"(`[^`]+`|https?://[^\s)>,]+[^\s)>,.;:]|docs/[\w/-]+\.md)")
-NAME = re.compile(r"[A-Za-z_][\w.]*")
 OBJECT = re.compile(r"[A-Za-z_][\w.]*\.?[A-Za-z_]\w*")
 ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([\w.~]+)\]\]")
+PACKAGES = {module.name for module in pkgutil.iter_modules(tending.__path__) if module.ispkg}
 ARRAY_LIKE = stringify_annotation(npt.ArrayLike, "smart")
 
 
@@ -80,7 +83,8 @@ def with_arguments(text: str, known: set[str], first: bool) -> str:
 def code(text: str) -> str:
     """Code, and a link if it is the name of something documented."""
     if OBJECT.fullmatch(text):
-        return f":py:obj:`{text}`"
+        inside = text.partition(".")[0] in PACKAGES
+        return f":py:obj:`{text} <tending.{text}>`" if inside else f":py:obj:`{text}`"
     return f"``{text}``" if text == text.strip() and "\\" not in text else escaped(text)
 
 

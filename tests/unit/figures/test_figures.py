@@ -1,8 +1,7 @@
-"""Figures, the summary and the captions, on fabricated tables of ordinary and odd studies."""
+"""Figures and the summary, on fabricated tables of ordinary and odd studies."""
 
 import itertools
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pandas as pd
 import pytest
 from fabricated import (
     CAPTIONS,
-    CONFIG,
     FEW,
     PACKAGE,
     SEEDS,
@@ -22,7 +20,6 @@ from fabricated import (
     Study,
     _draw,
     _panels,
-    _render,
     fabricate,
 )
 from matplotlib.figure import Figure
@@ -494,78 +491,6 @@ def test_summary_escapes_names() -> None:
     assert "<b>" not in summary.summary_html(fabricate(study), study.options)
 
 
-HUB = {
-    **CONFIG,
-    "corpus": {"source": "hub", "dataset": "org/rows", "batch": {"step": 9}, "sequences": 512},
-    "note": "",
-    "reference": 1000,
-    "similarity": ["cka"],
-    "models": CONFIG["models"][1:],  # type: ignore[index]
-}
-REPLICATION = {
-    **HUB,
-    "definitions": ["correct", "published"],
-    "models": [{"name": "p_", "source": "hub", "repository": "org/p", "published_as": "70M"}],
-}
-SEEDED = {
-    **CONFIG,
-    "models": [
-        {
-            "name": f"d{d}-s{s}",
-            "source": "trained",
-            "group": f"d{d}",
-            "recipe": {"d_model": d, "layers": 2, "learning_rate": 0.32 / d},
-        }
-        for d in (32, 64)
-        for s in range(7)
-    ],
-}
-DEMONSTRATION = "demonstration of the instrument"
-
-
-@pytest.mark.parametrize(
-    "config",
-    [CONFIG, HUB, REPLICATION, SEEDED],
-    ids=["trained", "hub", "replication", "seeds"],
-)
-@pytest.mark.parametrize("caption", sorted(p.name for p in CAPTIONS.glob("*.rst")))
-def test_captions_render_without_warnings(caption: str, config: Mapping[str, Any]) -> None:
-    page, warnings = _render(CAPTIONS / caption, config)
-    assert warnings == ""
-    assert "{{" not in page and "{%" not in page
-
-
-@pytest.mark.parametrize("caption", ["training_loss.rst", "table_loss.rst"])
-def test_captions_of_the_loss_name_its_own_sequences(caption: str) -> None:
-    page, _ = _render(CAPTIONS / caption, CONFIG)
-    assert "96 sequences" in page and "512" not in page
-
-
-def test_captions_name_the_reference_step() -> None:
-    last, other = (_render(CAPTIONS / "cka_by_step.rst", c)[0] for c in (CONFIG, HUB))
-    assert "the reference step (the last)" in last
-    assert "the reference step (step 1000)" in other
-
-
 def test_every_table_and_the_summary_have_captions() -> None:
     expected = {*FIGURES, *(f"table_{t}" for t in TABLES), "summary", "workflow"}
     assert {p.stem for p in CAPTIONS.glob("*.rst")} >= expected
-
-
-def test_front_page_says_what_a_trained_suite_is_worth() -> None:
-    trained, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
-    hub, _ = _render(CAPTIONS / "workflow.rst", HUB)
-    assert DEMONSTRATION in " ".join(trained.split())
-    assert DEMONSTRATION not in hub
-    assert "Second paragraph" in trained and "neox-d32" in trained
-
-
-def test_front_page_says_whether_size_and_learning_rate_can_be_told_apart() -> None:
-    page = " ".join(_render(CAPTIONS / "workflow.rst", SEEDED)[0].split())
-    assert "cannot be told apart" in page and "draw the first model of every group alone" in page
-    models = [{**m, "recipe": {**m["recipe"]}} for m in SEEDED["models"]]  # type: ignore[index]
-    models[0]["recipe"]["learning_rate"] = 0.005
-    page = " ".join(_render(CAPTIONS / "workflow.rst", {**SEEDED, "models": models})[0].split())
-    assert "cannot be told apart" not in page and "at several learning rates" in page
-    page, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
-    assert "first model of every group" not in page and "other seeds" in page

@@ -165,10 +165,10 @@ def test_results_of_earlier_versions_have_no_filters() -> None:
 
 def test_the_examples_of_the_page_are_read() -> None:
     page = (Path(__file__).parents[4] / "docs/evaluations.md").read_text("utf-8")
-    blocks = dict(re.findall(r"^```(json|csv)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    blocks = dict(re.findall(r"^```(json|text)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
     (asked, _) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     put("evals/step1000/EleutherAI__pythia-160m/results_2026-01-01.json", blocks["json"])
-    put("scores.csv", blocks["csv"])
+    put("scores.csv", blocks["text"])
     models = [HUB, {"name": "small", "source": "trained"}]
     found = values(read(*yaml.safe_load(asked)["evaluations"], models=models))
     assert found == {
@@ -372,8 +372,8 @@ def test_scores_have_a_table_a_figure_and_their_files_as_inputs() -> None:
     assert {"evaluations", "outcome_association"} <= set(planned.figures())
     assert planned.evaluations.files() == ["scores.csv"]
     read_by = planned.table_inputs("outcome_association")["tables"]
-    read = ["convergence", "effective_rank", "loss", "evaluations"]
-    assert read_by == planned.table_files(read)
+    tables = ["convergence", "effective_rank", "loss", "evaluations"]
+    assert read_by == planned.table_files(tables)
     asked = json.loads(planned.evaluations.described())
     assert values(evaluations.read(*asked)) == values(read({"path": "scores.csv"}))
 

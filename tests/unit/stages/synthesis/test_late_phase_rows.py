@@ -55,7 +55,7 @@ def test_perplexity_is_the_exponential_of_the_loss_and_of_its_ends() -> None:
         assert value[end] == pytest.approx(math.exp(loss[end]))
     assert error["value"] == pytest.approx(math.exp(2.5) * loss_error["value"])
     assert value["high"] - value["value"] > value["value"] - value["low"]
-    uniform, none = loss_rows.blocks(PLACE, np.full(1, math.log(50.0)))
+    uniform, none = loss_rows.perplexity_blocks(PLACE, np.full(1, math.log(50.0)))
     assert uniform["value"] == pytest.approx(50) and math.isnan(uniform["low"])
     assert math.isnan(none["value"])
 

@@ -13,7 +13,7 @@ Indices = npt.NDArray[np.intp]
 
 
 class UndefinedSimilarityError(ValueError):
-    """The similarity of these representations has no value, e.g. because one is constant."""
+    """Raised where a similarity is undefined, e.g. because a representation is constant."""
 
 
 class Rows(Protocol):
@@ -24,7 +24,7 @@ class Rows(Protocol):
         """(rows, width)."""
 
     def blocks(self) -> Iterator[Array]:
-        """All rows in order, in consecutive blocks of any size; every call starts anew."""
+        """Yield all rows in order, in consecutive blocks of any size; each call restarts."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Null:
 
 @dataclass(frozen=True)
 class Influence:
-    """A score, how far every row moves it, and where known what it would be by chance.
+    """A score, the influence of every row on it and, where known, its null distribution.
 
-    values: (n,) jackknife deviations, about score - score without row i: their sum of squares is
-    the jackknife variance. NaN where the score without a row is not defined. excess: what that
-    sum counts twice, because a pair of rows shows up in the deviations of both.
+    values: (n,) jackknife deviations, approximately score - score without row i; their sum of
+    squares is the jackknife variance. NaN where the score without a row is undefined. excess: the
+    part of that sum that is counted twice, because a pair of rows enters the deviations of both.
     null: over all permutations of the rows of one side.
     """
 
@@ -56,17 +56,17 @@ class Similarity:
     """A similarity of two representations and the laws it obeys.
 
     compare: (x, y), of shapes (sequences, d_x) and (sequences, d_y) -> float.
-    bounds: closed range of the values; None where it has no end.
-    invariant_to: changes of either side that leave the value as it is, among `rotation`,
+    bounds: closed range of the values; None where unbounded.
+    invariant_to: changes of either side that leave the value unchanged, among `rotation`,
     `scaling` and `translation`.
-    least: fewest sequences that it takes; with fewer, compare raises ValueError.
-    influence: (x, y) -> what every row does to the score; None: groups of rows are left out. So
-    they are where there are fewer than `tall` rows per column.
-    permuted: (x, y) -> a function of an order of the rows of y, (n,), that gives the score with
-    y[order], with all that does not depend on the order computed once; None: compare is called.
-    streams: whether compare and influence also take `Rows`.
-    prepare, of_prepared: influence in two parts; what the first gives is computed once for all
-    metrics that have the same, see `Prepared`.
+    least: fewest sequences; with fewer, compare raises ValueError.
+    influence: (x, y) -> influence of every row on the score. If None, or with fewer than `tall`
+    rows per column, a delete-a-group jackknife is used instead.
+    permuted: (x, y) -> a function that maps an order of the rows of y, (n,), to the score with
+    y[order] and computes everything independent of the order once; None: compare is called.
+    streams: whether compare and influence also accept `Rows`.
+    prepare, of_prepared: influence in two steps; the result of the first is computed once for all
+    metrics that share it, see `Prepared`.
     """
 
     compare: Callable[[Any, Any], float]
@@ -84,22 +84,22 @@ class Similarity:
 
     @property
     def any_coordinates(self) -> bool:
-        """Whether it needs no more than the inner products of sequences, as are stored of heads.
+        """Whether the inner products of sequences, which are all that is stored for heads, suffice.
 
-        A metric that is invariant to rotation must also not change with columns of zeros.
+        A metric that is invariant to rotation must also be unaffected by columns of zeros.
         """
         return "rotation" in self.invariant_to
 
 
 class Prepared:
-    """What several metrics need of the same two representations x and y, computed once."""
+    """Computations on two representations x and y that several metrics share, each done once."""
 
     def __init__(self, x: Any, y: Any) -> None:
         self._sides = x, y
         self._made: dict[Callable[[Any, Any], Any], Any] = {}
 
     def influence(self, metric: Similarity) -> Influence:
-        """What the metric's influence gives for x and y."""
+        """Return the metric's influence for x and y."""
         if metric.prepare is None or metric.of_prepared is None:
             assert metric.influence is not None
             return metric.influence(*self._sides)
@@ -109,7 +109,7 @@ class Prepared:
 
 
 def centred(x: Array) -> Matrix:
-    """x in float64 with the mean of every column removed.
+    """Convert x to float64 and subtract the mean of every column.
 
     x: (sequences, d). Raises ValueError for another shape or values that are not finite, and
     UndefinedSimilarityError if every sequence has the same activations.
@@ -119,7 +119,7 @@ def centred(x: Array) -> Matrix:
     # A mean over float32 rows of a large common offset would lose the variation around it.
     x = x.astype(np.float64)
     size = np.linalg.norm(x)
-    if not np.isfinite(size) and not np.isfinite(x).all():  # the size says so in most cases
+    if not np.isfinite(size) and not np.isfinite(x).all():  # the norm alone decides most cases
         raise ValueError("activations must be finite; found NaN or infinity")
     x -= x.mean(axis=0)
     if np.linalg.norm(x) <= np.finfo(np.float64).eps * np.sqrt(x.shape[0]) * size:
@@ -128,13 +128,13 @@ def centred(x: Array) -> Matrix:
 
 
 def paired(x: Array, y: Array, least: int) -> tuple[Matrix, Matrix]:
-    """Both sides centred; ValueError if the rows do not match or there are fewer than `least`."""
+    """Centre both sides; ValueError if their rows do not match or are fewer than `least`."""
     require_pairs(x.shape[0], y.shape[0], least)
     return centred(x), centred(y)
 
 
 def require_pairs(rows_x: int, rows_y: int, least: int) -> None:
-    """ValueError if two numbers of rows differ or are below `least`."""
+    """Raise ValueError if two numbers of rows differ or are below `least`."""
     if rows_x != rows_y:
         raise ValueError(
             f"{rows_x} sequences on one side, {rows_y} on the other; "

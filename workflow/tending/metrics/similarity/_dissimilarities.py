@@ -1,4 +1,4 @@
-"""Representational dissimilarities of sequences, and how two sets of them correlate."""
+"""Representational dissimilarities of sequences, and the correlation of two sets of them."""
 
 import math
 
@@ -18,28 +18,31 @@ from tending.metrics.similarity._jackknife import jackknifed, pair_excess
 from tending.metrics.similarity._permutations import LEAST as LEAST_NULL
 from tending.metrics.similarity._permutations import motifs, null, split
 
-LEAST = 3  # sequences; two have one dissimilarity, with which nothing correlates
-ROUNDING = 1e-12  # of the largest dissimilarity; what differs by less is a tie
+LEAST = 3  # sequences; two have a single dissimilarity, so there is no correlation
+ROUNDING = 1e-12  # of the largest dissimilarity; smaller differences are ties
 
 
 def dissimilarities(x: Array, y: Array) -> tuple[Matrix, Matrix]:
-    """1 - Pearson correlation of every pair of rows, (pairs,), of both sides.
+    """Compute 1 - the Pearson correlation of every pair of rows, (pairs,), for both sides.
 
     x: (n, d_x); y: (n, d_y), not centred. Raises as `paired` does, and UndefinedSimilarityError if
-    a sequence is the same in all columns or all pairs are equally dissimilar.
+    a sequence has the same value in all columns or all pairs are equally dissimilar.
     """
     paired(x, y, least=LEAST)
     return _of_pairs(x), _of_pairs(y)
 
 
 def pearson(a: Matrix, b: Matrix) -> float:
-    """Pearson correlation of two vectors that are not constant."""
+    """Compute the Pearson correlation of two vectors that are not constant."""
     a, b = a - a.mean(), b - b.mean()
     return float(a / np.linalg.norm(a) @ (b / np.linalg.norm(b)))
 
 
 def influence(a: Matrix, b: Matrix) -> Influence:
-    """Of the Pearson correlation of a and b, (pairs,): exact, without each row's pairs."""
+    """Compute the influence of rows on the Pearson correlation of a and b, (pairs,).
+
+    Exact: each score leaves out all pairs of one row.
+    """
     a, b = square(a / np.linalg.norm(a - a.mean())), square(b / np.linalg.norm(b - b.mean()))
     a, b = _about_mean(a), _about_mean(b)
     score = float(np.vdot(a, b)) / 2
@@ -51,9 +54,10 @@ def influence(a: Matrix, b: Matrix) -> Influence:
 
 
 def chance(a: Matrix, b: Matrix) -> Null | None:
-    """Of the correlation, with the rows of one side permuted; None for too few rows.
+    """Compute the null of the correlation when the rows of one side are permuted.
 
-    a, b: (n, n) with pairs of mean 0 and squares that add up to 1, each pair once.
+    a, b: (n, n), whose pairs have mean 0 and squares that sum to 1, counting each pair once.
+    None for fewer rows than the third moment needs.
     """
     n = len(a)
     if n < LEAST_NULL:
@@ -64,7 +68,7 @@ def chance(a: Matrix, b: Matrix) -> Null | None:
 
 
 def square(pairs: Matrix) -> Matrix:
-    """(pairs,) as a symmetric (n, n) with zeros on the diagonal."""
+    """Arrange (pairs,) as a symmetric (n, n) matrix with a zero diagonal."""
     n = math.isqrt(2 * len(pairs)) + 1
     full = np.zeros((n, n))
     full[np.triu_indices(n, k=1)] = pairs
@@ -79,10 +83,10 @@ def _about_mean(a: Matrix) -> Matrix:
 
 
 def _without(a: Matrix, b: Matrix) -> Matrix:
-    """Sum of products about the means, over the pairs that each row is not in, (n,)."""
+    """Sum of products about the means, over the pairs without each row, (n,)."""
     n = len(a)
     products = (a * b).sum() / 2 - (a * b).sum(axis=1)
-    sums = a.sum(axis=1) * b.sum(axis=1)  # of all pairs the sums are 0
+    sums = a.sum(axis=1) * b.sum(axis=1)  # the sums over all pairs are 0
     return np.asarray(products - sums / ((n - 1) * (n - 2) / 2))
 
 
@@ -93,7 +97,7 @@ def _of_pairs(x: Array) -> Matrix:
     rounding = np.finfo(np.float64).eps * np.sqrt(x.shape[1]) * np.linalg.norm(x, axis=1)
     if (norms[:, 0] <= rounding).any():
         raise UndefinedSimilarityError("a sequence has the same activation in all columns")
-    # |a - b|^2 = 2 (1 - correlation) of unit rows; centred, small ones keep their digits
+    # |a - b|^2 = 2 (1 - correlation) for unit rows; centring keeps the digits of small ones
     squares = squared_distances(centred(rows / norms))
     pairs = squares[np.triu_indices(len(squares), k=1)] / 2
     if np.ptp(pairs) <= ROUNDING * pairs.max():

@@ -1,4 +1,4 @@
-"""What several similarity metrics need to know of representations whose columns are centred."""
+"""Geometry of representations with centred columns, shared by several similarity metrics."""
 
 import math
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from tending.metrics.similarity import Influence, Matrix, Null, UndefinedSimilarityError
 
-ROUNDING = 1e-10  # of the largest singular value; a direction with less is rounding
+ROUNDING = 1e-10  # of the largest singular value; smaller singular values are rounding
 
 
 def compact(x: Matrix) -> Matrix:
-    """x, (n, d), in at most n columns with the same inner products of rows."""
+    """Reduce x, (n, d), to at most n columns with the same inner products of rows."""
     if x.shape[1] <= x.shape[0]:
         return x
     return np.asarray(np.linalg.qr(x.T, mode="r")).T
 
 
 def directions(x: Matrix) -> tuple[Matrix, Matrix]:
-    """Orthonormal directions (n, rank) that the columns of centred x span, and their values.
+    """Return an orthonormal basis of the columns of centred x, (n, rank), and singular values.
 
-    The values are the singular values, (rank,), largest first. The rank is at most n - 1.
+    The singular values are (rank,), largest first. The rank is at most n - 1.
     """
     u, s, _ = np.linalg.svd(compact(x), full_matrices=False)
     rank = min(int((s > ROUNDING * s[0]).sum()), x.shape[0] - 1)
@@ -27,9 +27,9 @@ def directions(x: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def require_room(x: Matrix, y: Matrix) -> None:
-    """UndefinedSimilarityError if directions x and y, (n, k_x) and (n, k_y), must meet.
+    """Raise UndefinedSimilarityError if directions (n, k_x) and (n, k_y) are too many for n.
 
-    In the n - 1 dimensions of centred columns, k_x + k_y - (n - 1) of their canonical
+    In the n - 1 dimensions of centred columns, at least k_x + k_y - (n - 1) of their canonical
     correlations are 1 for any two representations.
     """
     n, both = x.shape[0], x.shape[1] + y.shape[1]
@@ -41,7 +41,7 @@ def require_room(x: Matrix, y: Matrix) -> None:
 
 
 def squared_distances(x: Matrix) -> Matrix:
-    """Squared Euclidean distances of the rows of centred x, (n, n); the diagonal is 0."""
+    """Compute squared Euclidean distances between rows of centred x, (n, n); diagonal 0."""
     gram = x @ x.T
     norms = np.diag(gram)
     squares: Matrix = np.maximum(norms[:, None] + norms[None, :] - 2 * gram, 0)
@@ -50,12 +50,12 @@ def squared_distances(x: Matrix) -> Matrix:
 
 
 def unit(x: Matrix) -> Matrix:
-    """x divided by its Frobenius norm."""
+    """Divide x by its Frobenius norm."""
     return np.asarray(x / np.linalg.norm(x))
 
 
 def angular(x: Matrix, y: Matrix) -> float:
-    """1 - 2 angle / pi of two matrices seen as vectors: 1 if they point alike, 0 at right angles.
+    """Compute 1 - 2 angle / pi of two matrices as vectors: 1 if parallel, 0 if orthogonal.
 
     The arccos of their cosine would lose half of the digits near 1, so the angle comes from
     the difference and the sum of the unit vectors (Kahan).
@@ -66,16 +66,16 @@ def angular(x: Matrix, y: Matrix) -> float:
 
 
 def angular_influence(score: float, cosine: Influence) -> Influence:
-    """Influence of the angle of `score` from that of its cosine, to first order.
+    """Derive the influence on an angular score from that on its cosine, to first order.
 
-    Of the null, the quantile is exact, and the mean is the angle of the mean cosine.
+    The quantile of the null is exact; its mean is the angle of the mean cosine.
     """
     sine = math.sin((1 - score) * math.pi / 2)
-    slope = 2 / (math.pi * sine) if sine else 0.0  # a score of 1 stays 1 without any row
+    slope = 2 / (math.pi * sine) if sine else 0.0  # a score of 1 stays 1 whichever row is removed
     null = cosine.null and Null(of_cosine(cosine.null.mean), of_cosine(cosine.null.high))
     return Influence(score, slope * cosine.values, slope**2 * cosine.excess, null)
 
 
 def of_cosine(cosine: float) -> float:
-    """1 - 2 arccos(cosine) / pi, where digits near 1 do not matter."""
+    """Compute 1 - 2 arccos(cosine) / pi; for use where digits near 1 do not matter."""
     return 1 - 2 * math.acos(min(max(cosine, -1.0), 1.0)) / math.pi

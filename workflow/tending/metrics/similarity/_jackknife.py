@@ -1,8 +1,8 @@
-"""What every row does to biased and debiased CKA: exact scores without it, and what chance gives.
+"""Influence of rows on biased and debiased CKA: exact leave-one-out scores, and the null.
 
-The jackknife variance is the sum of squared deviations of the scores without a row. Of a mean
-over pairs it counts the part that belongs to single pairs twice (Efron & Stein, 1981), which
-shows for white spectra, where that part is most of the variance; `excess` takes it off once.
+The jackknife variance is the sum of squared deviations of the leave-one-out scores. For a mean
+over pairs it counts the variance due to single pairs twice (Efron & Stein, 1981), which matters
+for white spectra, where that is most of the variance; `excess` is this part, to subtract once.
 """
 
 import math
@@ -15,14 +15,14 @@ from tending.metrics.similarity._moments import Moments
 from tending.metrics.similarity._permutations import LEAST
 from tending.metrics.similarity._permutations import null as of_permutations
 
-ROUNDING = 1e-12  # of a squared norm; what is left of it by less is rounding
+ROUNDING = 1e-12  # of a squared norm; a smaller remainder is rounding
 
 # products and diagonals of two kernels, and each kernel times the other's diagonal -> (n,)
 Without = Callable[[Matrix, Matrix, Matrix, Matrix, Matrix], Matrix]
 
 
 def biased(moments: Moments, with_null: bool = True) -> Influence:
-    """Of <K, L> / (|K| |L|)."""
+    """Compute the influence of rows on <K, L> / (|K| |L|)."""
     x, y = moments.x, moments.y
     squares = float(x.squares.sum()), float(y.squares.sum())
     scale = math.sqrt(squares[0]) * math.sqrt(squares[1])
@@ -34,7 +34,7 @@ def biased(moments: Moments, with_null: bool = True) -> Influence:
 
 
 def debiased(moments: Moments, with_null: bool = True) -> Influence:
-    """Of the same ratio of U-centred kernels."""
+    """Compute the influence of rows on the same ratio for U-centred kernels."""
     n = moments.n
     a, b, c = (u_inner(float(q.sum()), *sums[:2]) for q, *sums in _sums(moments))
     scale = math.sqrt(b) * math.sqrt(c)
@@ -48,9 +48,10 @@ def debiased(moments: Moments, with_null: bool = True) -> Influence:
 
 
 def _possible(excess: float, deviations: Matrix, sampled: int) -> float:
-    """An excess from the pairs of some rows, at most half of the jackknife's variance.
+    """Cap an excess estimated from a sample of rows at half of the jackknife variance.
 
-    On average it is no more than that of all pairs, but one long row in the sample may say so.
+    On average the estimate does not exceed that, but a single row of large norm in the sample can
+    inflate it.
     """
     if sampled == len(deviations):
         return excess
@@ -58,7 +59,7 @@ def _possible(excess: float, deviations: Matrix, sampled: int) -> float:
 
 
 def chance(moments: Moments, scale: float) -> Null | None:
-    """Of <K, L> / scale under permutation; None for too few rows."""
+    """Compute the null of <K, L> / scale under permutation; None for fewer than LEAST rows."""
     n, k, other = moments.n, moments.x.diagonal, moments.y.diagonal
     if n < LEAST:
         return None
@@ -67,22 +68,22 @@ def chance(moments: Moments, scale: float) -> Null | None:
 
 
 def jackknifed(without: Matrix) -> Matrix:
-    """Deviations, (n,), from the scores without each row; their squares add up to the variance."""
+    """Convert leave-one-out scores to deviations, (n,), whose squares sum to the variance."""
     n = len(without)
     return np.asarray((without.mean() - without) * math.sqrt((n - 1) / n))
 
 
 def biased_without(q: Matrix, k: Matrix, other: Matrix, _: Matrix, __: Matrix) -> Matrix:
-    """<K, L>, centred anew, without each row."""
+    """Compute <K, L> of kernels re-centred without each row, (n,)."""
     a = len(q) / (len(q) - 1)
     return np.asarray(q.sum() - 2 * a * q + a * a * k * other)
 
 
 def u_inner(inner: float, k: Matrix, other: Matrix) -> float:
-    """Inner product of two U-centred kernels of which <K, L> and the diagonals, (n,), are known.
+    """Compute the inner product of two U-centred kernels from <K, L> and the diagonals, (n,).
 
     Rows of K sum to 0, so those of K without its diagonal k sum to -k, and the unbiased estimator
-    needs no more.
+    needs nothing else.
     """
     n = len(k)
     sums = float(k.sum()) * float(other.sum())
@@ -90,10 +91,10 @@ def u_inner(inner: float, k: Matrix, other: Matrix) -> float:
 
 
 def u_without(q: Matrix, k: Matrix, other: Matrix, kl: Matrix, lk: Matrix) -> Matrix:
-    """Inner product of the U-centred kernels without each row.
+    """Compute the inner product of the U-centred kernels without each row, (n,).
 
-    Without their diagonals, the kernels' rows sum to -k and -l. A row takes its entries with it,
-    from every row's sum, too.
+    Without their diagonals, the kernels' rows sum to -k and -l. Removing a row also removes its
+    entries from the sums of all other rows.
     """
     n, both = len(q), k * other
     entries = q - both
@@ -104,7 +105,7 @@ def u_without(q: Matrix, k: Matrix, other: Matrix, kl: Matrix, lk: Matrix) -> Ma
 
 
 def _sums(moments: Moments) -> list[tuple[Matrix, Matrix, Matrix, Matrix, Matrix]]:
-    """Of the pairs (K, L), (K, K) and (L, L), what the functions above take."""
+    """Return the arguments of the functions above for the pairs (K, L), (K, K) and (L, L)."""
     x, y = moments.x, moments.y
     return [
         (moments.products, x.diagonal, y.diagonal, x.other, y.other),
@@ -114,7 +115,7 @@ def _sums(moments: Moments) -> list[tuple[Matrix, Matrix, Matrix, Matrix, Matrix
 
 
 def _deviations(moments: Moments, without: Without) -> Matrix:
-    """Of the ratio; NaN where a kernel has no variation left without some row."""
+    """Compute deviations of the ratio; NaN where removing a row leaves a kernel no variation."""
     inner, *squares = (without(*sums) for sums in _sums(moments))
     whole = moments.x.squares.sum(), moments.y.squares.sum()
     left = [np.where(s > ROUNDING * w, s, np.nan) for s, w in zip(squares, whole, strict=True)]
@@ -122,13 +123,13 @@ def _deviations(moments: Moments, without: Without) -> Matrix:
 
 
 def _excess(n: int, score: float, squares: tuple[float, float], x: Matrix, y: Matrix) -> float:
-    """What the jackknife counts twice: the variance that single pairs of rows give the score.
+    """Variance of the score due to single pairs of rows, which the jackknife counts twice.
 
-    The score's derivative by pairs, of mean 0 over pairs; x and y, (m, m), are the kernels of all
-    rows or of some that stand for all.
+    Computed from the score's derivative by pairs, centred over pairs; x and y, (m, m), are the
+    kernels of all rows or of a sample of them.
     """
     m, (b, c) = len(x), squares
-    # x y - s / 2 (x^2 + y^2) = (1 - s) x y - s / 2 (x - y)^2, of which little cancels near s = 1
+    # x y - s / 2 (x^2 + y^2) = (1 - s) x y - s / 2 (x - y)^2, which cancels little near s = 1
     x, y = x / math.sqrt(b), y / math.sqrt(c)
     apart = x - y
     apart *= apart
@@ -140,7 +141,7 @@ def _excess(n: int, score: float, squares: tuple[float, float], x: Matrix, y: Ma
 
 
 def pair_excess(pairs: Matrix) -> float:
-    """Twice the squares of a score's parts by pairs of rows, (n, n), about their mean."""
+    """Twice the sum of squares about the mean of a score's parts by pairs of rows, (n, n)."""
     n = len(pairs)
     np.fill_diagonal(pairs, 0)
     squares = float(np.vdot(pairs, pairs)) - float(pairs.sum()) ** 2 / (n * (n - 1))

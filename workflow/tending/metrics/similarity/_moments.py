@@ -1,7 +1,7 @@
 """Sums of two centred kernels from which scores, deletions and permutations of CKA follow.
 
-K and L, (n, n), are the kernels, rows and columns of mean 0; K = X X' for linear CKA, where rows of
-X and the d x d products give every sum, and nothing of size n x n is needed.
+K and L, (n, n), are the kernels, with rows and columns of mean 0. For linear CKA, K = X X', and the
+rows of X and d x d products give every sum without any n x n matrix.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from tending.metrics.similarity import Indices, Matrix
 from tending.metrics.similarity._permutations import Motifs
 from tending.metrics.similarity._streams import Aligned, Representation
 
-SAMPLE = 128  # rows, at least, whose pairs stand for all pairs where these are not at hand
+SAMPLE = 128  # fewest rows whose pairs represent all pairs where these are not computed
 
 
 @dataclass(frozen=True)
 class Side:
-    """Of one kernel K.
+    """Sums over one kernel K.
 
-    diagonal: K_ii; squares: sum_j K_ij^2; own: K times the diagonal; other: K times the diagonal
+    diagonal: K_ii; squares: sum_j K_ij^2; own: K times its diagonal; other: K times the diagonal
     of the other kernel; all (n,). part: (m, m), K between the rows of the sample. products: K or
-    X' X, a matrix with the eigenvalues of K.
+    X' X, either of which has the non-zero eigenvalues of K.
     """
 
     diagonal: Matrix
@@ -34,14 +34,17 @@ class Side:
 
     @cached_property
     def effects(self) -> Matrix:
-        """u with K_ij + u_i + u_j U-centred off the diagonal, (n,)."""
+        """Row effects u, (n,), such that K_ij + u_i + u_j is U-centred off the diagonal."""
         n = len(self.diagonal)
         return np.asarray((self.diagonal - self.diagonal.sum() / (2 * (n - 1))) / (n - 2))
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of both kernels. products: sum_j K_ij L_ij, (n,). sample: the m rows of the parts."""
+    """Sums over two kernels K (x) and L (y).
+
+    products: sum_j K_ij L_ij, (n,). sample: indices of the m rows of the parts.
+    """
 
     n: int
     x: Side
@@ -56,7 +59,7 @@ class Moments:
 
     @cached_property
     def motifs(self) -> tuple[Motifs, Motifs]:
-        """Of both U-centred kernels, for permutations."""
+        """Motif sums of both U-centred kernels, for permutations."""
         return _motifs(self.x, self.u_parts[0]), _motifs(self.y, self.u_parts[1])
 
 
@@ -72,7 +75,10 @@ class Inner:
 
 
 def inner_products(rows: Aligned) -> Inner:
-    """In example space, n x n, or feature space, d x d, whichever has the smaller matrices."""
+    """Compute inner products in example space, n x n, or feature space, d x d.
+
+    Chooses the space with the smaller matrices.
+    """
     x_diagonal, y_diagonal = np.empty(rows.n), np.empty(rows.n)
     if rows.n < max(rows.widths):
         x, y = rows.whole()
@@ -88,12 +94,12 @@ def inner_products(rows: Aligned) -> Inner:
 
 
 def _zeros(widths: tuple[int, int]) -> list[Matrix]:
-    """For X'X, Y'Y and X'Y."""
+    """Return zero matrices for X'X, Y'Y and X'Y."""
     return [np.zeros((widths[i], widths[j])) for i, j in ((0, 0), (1, 1), (0, 1))]
 
 
 def of_rows(rows: Aligned) -> Moments:
-    """Of the linear kernels of two representations, in the space with the smaller matrices."""
+    """Compute the moments of two representations' linear kernels in the cheaper space."""
     if rows.n <= 2 * max(rows.widths):
         x, y = rows.whole()
         return of_kernels(x @ x.T, y @ y.T, _of_columns(x), _of_columns(y))
@@ -101,19 +107,22 @@ def of_rows(rows: Aligned) -> Moments:
 
 
 def _of_columns(x: Matrix) -> Matrix | None:
-    """X' X where it is much smaller than the kernel, and its cube costs less."""
+    """Return X' X where it is much smaller than the kernel, so that its cube is cheaper."""
     return x.T @ x if 2 * x.shape[1] <= len(x) else None
 
 
 def linear(x: Representation, y: Representation) -> Moments:
-    """Of the linear kernels of two representations. Raises as `paired` does."""
+    """Compute the moments of two representations' linear kernels. Raises as `paired` does."""
     return of_rows(Aligned(x, y, least=2))
 
 
 def of_kernels(
     k: Matrix, other: Matrix, of_k: Matrix | None = None, of_other: Matrix | None = None
 ) -> Moments:
-    """Of two doubly centred kernels, (n, n), and the products of their columns if these are few."""
+    """Compute the moments of two doubly centred kernels, (n, n).
+
+    of_k, of_other: X' X and Y' Y, where these are smaller than the kernels.
+    """
     diagonals = np.diag(k).copy(), np.diag(other).copy()
     x = _dense_side(k, *diagonals, k if of_k is None else of_k)
     y = _dense_side(other, *diagonals[::-1], other if of_other is None else of_other)
@@ -129,7 +138,7 @@ def _row_products(a: Matrix, b: Matrix) -> Matrix:
 
 
 def _of_features(rows: Aligned) -> Moments:
-    """Two passes over the rows: products of columns, then of every row with them."""
+    """Compute the moments in two passes over rows: first X' X etc., then each row's products."""
     n, sample = rows.n, _sample(rows.n, max(SAMPLE, *rows.widths))
     k, other, chosen_x, chosen_y = np.empty(n), np.empty(n), [], []
     xx, yy, xy = _zeros(rows.widths)
@@ -154,12 +163,12 @@ def _of_features(rows: Aligned) -> Moments:
 
 
 def _sample(n: int, size: int) -> Indices:
-    """The same rows for the same n, in order."""
+    """Draw `size` of n rows, in order; the same rows for the same n."""
     return np.sort(np.random.default_rng(n).permutation(n)[:size])
 
 
 def u_part(side: Side, sample: Indices) -> Matrix:
-    """The U-centred kernel between the rows of the sample, (m, m)."""
+    """Return the U-centred kernel between the rows of the sample, (m, m)."""
     u = side.effects[sample]
     part: Matrix = side.part + u[:, None]
     part += u
@@ -168,16 +177,16 @@ def u_part(side: Side, sample: Indices) -> Matrix:
 
 
 def side_motifs(side: Side, sample: Indices) -> Motifs:
-    """Sums of the U-centred kernel and of the effects of its diagonal, for permutations.
+    """Compute motif sums of the U-centred kernel and its row effects, for permutations.
 
-    Where the sample is not all rows, the sum of cubes is estimated from its pairs; it is the one
-    sum that does not follow from products of columns, and matters little for n above d.
+    Where the sample is not all rows, the sum of cubes is estimated from its pairs; it is the only
+    sum that does not follow from products of columns, and it matters little for n above d.
     """
     return _motifs(side, u_part(side, sample))
 
 
 def _motifs(side: Side, part: Matrix) -> Motifs:
-    """The same with the U-centred kernel between the rows of the sample at hand."""
+    """Compute motif sums given the U-centred kernel between the sampled rows, (m, m)."""
     n, m = len(side.diagonal), len(part)
     effects = side.diagonal - side.diagonal.mean()
     squares = _u_squares(side)
@@ -194,18 +203,18 @@ def _motifs(side: Side, part: Matrix) -> Motifs:
 
 
 def _u_squares(side: Side) -> Matrix:
-    """Sum over j of the squared U-centred kernel, (n,)."""
+    """Sum the squared U-centred kernel over j, (n,)."""
     n, k, u = len(side.diagonal), side.diagonal, side.effects
     effects = (n - 4) * u**2 + 2 * u * u.sum() + u @ u
     return np.asarray(side.squares - k**2 + effects + 2 * side.own / (n - 2) - 4 * u * k)
 
 
 def _triangles(side: Side) -> float:
-    """tr of the cube of M + u 1' + 1 u', the U-centred kernel, with M = K - diag(delta)."""
+    """Trace of the cube of M + u 1' + 1 u', the U-centred kernel, with M = K - diag(delta)."""
     n, u = len(side.diagonal), side.effects
     delta = side.diagonal + 2 * u
     ku, s, uu = side.own / (n - 2), float(u.sum()), float(u @ u)
-    # symmetric, so that a product with its transpose is meant, which costs half
+    # the matrix is symmetric; a product with its own transpose costs half
     cube = float(np.vdot(side.products @ side.products.T, side.products))
     m_cubed = cube - 3 * side.squares @ delta + 3 * side.diagonal @ delta**2 - (delta**3).sum()
     mme = -2 * delta @ (ku - delta * u)

@@ -1,4 +1,4 @@
-"""Nearest neighbours of every sequence, with ties shared out."""
+"""Nearest neighbours of every sequence, with ties shared equally."""
 
 from collections.abc import Callable
 
@@ -17,15 +17,15 @@ from tending.metrics.similarity._geometry import squared_distances
 from tending.metrics.similarity._jackknife import jackknifed
 
 K = 10  # neighbours of every sequence
-LEAST = K + 2  # with one fewer, everybody is everybody's neighbour
-ROUNDING = 1e-10  # of the largest squared distance of unit rows; nearer than that is a tie
+LEAST = K + 2  # with one fewer, every sequence is a neighbour of every other
+ROUNDING = 1e-10  # of the largest squared distance of unit rows; smaller differences are ties
 
 
 PerSequence = Callable[[Matrix], Matrix]
 
 
 def shared(x: Array, y: Array) -> Matrix:
-    """How many of its K neighbours each sequence has on both sides, (n,), in [0, K].
+    """Count the neighbours, out of K, that each sequence has on both sides, (n,), in [0, K].
 
     x: (n, d_x); y: (n, d_y). Raises as `paired` and `neighbours` do.
     """
@@ -34,10 +34,11 @@ def shared(x: Array, y: Array) -> Matrix:
 
 
 def influence(x: Array, y: Array, per_sequence: PerSequence) -> Influence:
-    """Scores without each sequence: whoever had it as a neighbour takes the next one instead.
+    """Compute scores without each sequence: its former neighbours take their next-nearest one.
 
-    per_sequence: what a number of common neighbours gives; the score is its mean. Exact unless
-    sequences tie for the places: then they enter by their shares. Raises as `shared` does.
+    per_sequence: maps numbers of common neighbours to contributions, whose mean is the score. Exact
+    unless sequences tie for the last places, which are then weighted by their shares. Raises as
+    `shared` does.
     """
     paired(x, y, least=LEAST)
     (near_x, next_x), (near_y, next_y) = neighbours(x), neighbours(y)
@@ -56,7 +57,7 @@ def influence(x: Array, y: Array, per_sequence: PerSequence) -> Influence:
 
 
 def permuted(x: Array, y: Array, per_sequence: PerSequence) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order. Raises as `shared` does."""
+    """Return a function that scores y with its rows reordered. Raises as `shared` does."""
     paired(x, y, least=LEAST)
     near_x, near_y = neighbours(x)[0], neighbours(y)[0]
     rows, columns = np.nonzero(near_x)
@@ -70,17 +71,19 @@ def permuted(x: Array, y: Array, per_sequence: PerSequence) -> Callable[[Indices
 
 
 def neighbours(x: Array) -> tuple[Matrix, Indices]:
-    """Membership of j in the K sequences of largest cosine with i, (n, n), and the next, (n,).
+    """Find the K sequences of largest cosine with each one, and the next-nearest.
 
-    x: (n, d), not centred. 1 or 0, but sequences that tie for the last places share them equally:
-    an order among them would be that of the rows. Rows sum to K. Raises
-    UndefinedSimilarityError if a sequence is zero, which has no cosine, or all point the same way.
+    x: (n, d), not centred. Returns the membership of j among the neighbours of i, (n, n), and the
+    index of the next one, (n,). Membership is 1 or 0, except that sequences tied for the last
+    places share them equally, as ordering them would depend on the order of the rows. Rows sum to
+    K. Raises UndefinedSimilarityError if a sequence is zero, which has no cosine, or all point the
+    same way.
     """
     x = x.astype(np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     if not norms.all():
         raise UndefinedSimilarityError("a sequence is zero and has no cosine with others")
-    # 1 - cosine is half of this; centred, small angles around a large mean keep their digits
+    # 1 - cosine is half of this; centring keeps the digits of small angles around a large mean
     squares = squared_distances(centred(x / norms))
     tie = ROUNDING * squares.max()
     np.fill_diagonal(squares, np.inf)

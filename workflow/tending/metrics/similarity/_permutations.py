@@ -1,9 +1,9 @@
 """Moments of a sum over pairs of rows under all permutations of the rows of one side.
 
-Symmetric matrices a and b, (n, n), are split into U-centred ones, whose diagonal is 0 and whose
-rows sum to 0, and an effect of every row, f and g, with mean 0. Permuting one side, the sum is
-<a~, b~> + w f'g + a constant, w depending on the statistic. Products of entries of a~ over distinct
-indices collapse, because its rows sum to 0, to the five sums of `Motifs`; the coefficients below
+Symmetric matrices a and b, (n, n), are each split into a U-centred part a~, b~, whose diagonal is 0
+and whose rows sum to 0, and row effects f, g, with mean 0. When one side is permuted, the sum is
+<a~, b~> + w f'g + a constant, where w depends on the statistic. Because the rows of a~ sum to 0,
+products of its entries over distinct indices reduce to the sums of `Motifs`; the coefficients below
 count the ways in which the indices of a product can coincide. The variance of the first term is
 2 |a~|^2 |b~|^2 / (n (n - 3)), that of f'g is |f|^2 |g|^2 / (n - 1), and they are uncorrelated.
 The first two moments are those of Kazi-Aoual et al. (1995), in this form.
@@ -16,7 +16,7 @@ import numpy as np
 
 from tending.metrics.similarity import Matrix, Null
 
-LEAST = 6  # rows; the third moment has six indices
+LEAST = 6  # rows, because the third moment has six indices
 ONE_SIDED_95 = 1.6448536269514722  # standard errors to the 95 % quantile
 
 
@@ -25,7 +25,7 @@ Number = float | Matrix
 
 @dataclass(frozen=True)
 class Motifs:
-    """Sums of a U-centred a~, (n, n), and of row effects f, (n,); arrays, of several sides.
+    """Sums over a U-centred a~, (n, n), and row effects f, (n,); arrays for several sides.
 
     squares: sum a~_ij^2; cubes: sum a~_ij^3; triangles: tr a~^3; spread: sum f_i^2;
     third: sum f_i^3; ends: f' a~ f; rows: sum_ij f_i a~_ij^2.
@@ -41,7 +41,7 @@ class Motifs:
 
 
 def motifs(a: Matrix, effects: Matrix) -> Motifs:
-    """Of a dense U-centred matrix."""
+    """Compute the sums for a dense U-centred matrix."""
     squares = a * a
     return Motifs(
         squares=float(squares.sum()),
@@ -55,9 +55,9 @@ def motifs(a: Matrix, effects: Matrix) -> Motifs:
 
 
 def split(a: Matrix) -> tuple[Matrix, Matrix]:
-    """The U-centred part (n, n) and the row effects (n,) of a symmetric matrix.
+    """Split a symmetric matrix into its U-centred part, (n, n), and row effects, (n,).
 
-    a_ij = part_ij + effect_i + effect_j + constant off the diagonal, which is ignored.
+    a_ij = part_ij + effect_i + effect_j + constant off the diagonal; the diagonal is ignored.
     """
     n = len(a)
     sums = a.sum(axis=1) - np.diag(a)
@@ -68,10 +68,10 @@ def split(a: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def null(n: int, x: Motifs, y: Motifs, weight: float, mean: float, scale: float) -> Null:
-    """Of (mean + <a~, b~ permuted> + weight f'g permuted) / scale, n >= LEAST.
+    """Compute the null of (mean + <a~, b~> + weight f'g) / scale with b permuted, n >= LEAST.
 
     The mean is exact. The quantile is that of a Pearson type III distribution with the exact
-    variance and skewness (Josse, Pages & Husson, 2008), by the cube root of Wilson & Hilferty.
+    variance and skewness (Josse, Pages & Husson, 2008), by Wilson & Hilferty's cube-root formula.
     """
     found = nulls(n, x, y, weight, np.asarray(mean), np.asarray(scale))
     return Null(*(float(number) for number in found))
@@ -80,7 +80,7 @@ def null(n: int, x: Motifs, y: Motifs, weight: float, mean: float, scale: float)
 def nulls(
     n: int, x: Motifs, y: Motifs, weight: float, mean: Matrix, scale: Matrix
 ) -> tuple[Matrix, Matrix]:
-    """Means and quantiles of many pairs at once, of arrays that are broadcast."""
+    """Compute means and quantiles of many pairs at once, with broadcasting; see `null`."""
     deviation = np.sqrt(
         2 * x.squares * y.squares / (n * (n - 3)) + weight**2 * x.spread * y.spread / (n - 1)
     )

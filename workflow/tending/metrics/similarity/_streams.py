@@ -1,4 +1,4 @@
-"""Two representations, in memory or not, walked through in blocks of the same centred rows."""
+"""Iteration over two representations, in memory or not, in aligned blocks of centred rows."""
 
 from collections.abc import Iterator
 
@@ -17,17 +17,17 @@ Representation = Array | Rows
 
 
 class Aligned:
-    """The rows of x and y side by side, centred, in float64, divided by a number of each side.
+    """Aligned rows of x and y in float64, centred and divided by a constant per side.
 
-    The number keeps products of products within range. Arrays are one block; of `Rows` one block
-    of each side is in memory at a time. Raises as `paired` does.
+    The constant keeps products of products within range. Arrays form a single block; for `Rows`,
+    one block of each side is in memory at a time. Raises as `paired` does.
     """
 
     def __init__(self, x: Representation, y: Representation, least: int) -> None:
         self._sides: tuple[Rows, Rows] | None = None
         if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
             self._whole = _scaled(*paired(x, y, least))
-        elif x.shape[0] < max(x.shape[1], y.shape[1]):  # no taller than wide: small enough
+        elif x.shape[0] < max(x.shape[1], y.shape[1]):  # wider than tall, so small enough
             self._whole = _scaled(*paired(whole(x), whole(y), least))
         else:
             require_pairs(x.shape[0], y.shape[0], least)
@@ -36,14 +36,14 @@ class Aligned:
         self.n, self.widths = x.shape[0], (x.shape[1], y.shape[1])
 
     def whole(self) -> tuple[Matrix, Matrix]:
-        """Both sides, (n, d_x) and (n, d_y)."""
+        """Return both sides, (n, d_x) and (n, d_y)."""
         if self._sides is None:
             return self._whole
         blocks = list(self.blocks())
         return np.concatenate([b[1] for b in blocks]), np.concatenate([b[2] for b in blocks])
 
     def blocks(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Which rows, and both sides' values of them."""
+        """Yield slices of rows with both sides' values, (rows, d_x) and (rows, d_y)."""
         if self._sides is None:
             yield slice(0, self.n), *self._whole
             return
@@ -67,12 +67,12 @@ class _InMemory:
 
 
 def as_rows(x: Representation) -> Rows:
-    """An array as its one block."""
+    """Wrap an array as a single block; pass `Rows` through."""
     return _InMemory(x) if isinstance(x, np.ndarray) else x
 
 
 def whole(x: Representation) -> Array:
-    """All rows in one array."""
+    """Return all rows in one array."""
     return x if isinstance(x, np.ndarray) else np.concatenate(list(x.blocks()))
 
 
@@ -83,7 +83,10 @@ def _scaled(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def _mean_and_scale(side: Rows) -> tuple[Matrix, float]:
-    """Column means, (d,), and the largest deviation from them; UndefinedSimilarityError if 0."""
+    """Return column means, (d,), and the largest range of a column.
+
+    Raises UndefinedSimilarityError if the range is 0 up to rounding.
+    """
     total, squares, n = np.zeros(side.shape[1]), 0.0, side.shape[0]
     low, high = np.full(side.shape[1], np.inf), np.full(side.shape[1], -np.inf)
     for block in side.blocks():
@@ -99,7 +102,7 @@ def _mean_and_scale(side: Rows) -> tuple[Matrix, float]:
 
 
 def _side_by_side(x: Iterator[Array], y: Iterator[Array]) -> Iterator[tuple[Array, Array]]:
-    """Blocks of the same rows of both, as large as the smaller of the two at hand."""
+    """Yield aligned blocks of both sides, each as long as the shorter current block."""
     here, there = next(x, None), next(y, None)
     while here is not None and there is not None:
         taken = min(len(here), len(there))

@@ -7,10 +7,10 @@ from tending.metrics.similarity._geometry import angular, angular_influence, uni
 
 
 def angular_cka(x: Array, y: Array) -> float:
-    """1 - 2 arccos(linear CKA) / pi (Williams et al., 2021, of whose metric it is 1 minus).
+    """1 - 2 arccos(linear CKA) / pi, which is 1 minus the metric of Williams et al. (2021).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1]; the angle
-    obeys the triangle inequality, which CKA does not. As far above 0 as `cka` for few sequences.
+    obeys the triangle inequality, CKA does not. With few sequences it is as biased as `cka`.
     Raises ValueError if the row counts differ, there are fewer than 2, or a representation is
     constant or not finite.
     """
@@ -20,12 +20,12 @@ def angular_cka(x: Array, y: Array) -> float:
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """From that of `cka`. Raises as `angular_cka` does."""
+    """Derive the influence of rows from that on `cka`. Raises as `angular_cka` does."""
     return angular_influence(angular_cka(x, y), cka.influence(x, y))
 
 
 def _fewer_rows(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    """Both sides in at most d_x + d_y rows, with the same X' X, X' Y and Y' Y."""
+    """Reduce both sides to at most d_x + d_y rows with the same X' X, X' Y and Y' Y."""
     if x.shape[0] <= x.shape[1] + y.shape[1]:
         return x, y
     both = np.asarray(np.linalg.qr(np.hstack([x, y]), mode="r"))

@@ -12,7 +12,7 @@ def linear_cka(x: Representation, y: Representation) -> float:
     """Linear centred kernel alignment of two representations (Kornblith et al., 2019).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1].
-    Far above 0 for unrelated representations when sequences are not many more than d; see
+    Far above 0 for unrelated representations unless there are many more sequences than d; see
     `cka_debiased`. Raises ValueError if the row counts differ, there are fewer than 2, or a
     representation is constant or not finite.
     """
@@ -21,7 +21,7 @@ def linear_cka(x: Representation, y: Representation) -> float:
 
 
 def influence(x: Representation, y: Representation) -> Influence:
-    """Exact scores without each row. Raises as `linear_cka` does."""
+    """Compute exact leave-one-out influence of rows. Raises as `linear_cka` does."""
     return biased(linear(x, y))
 
 

@@ -1,4 +1,4 @@
-"""Linear CKA without the bias of few sequences."""
+"""Linear CKA without the bias due to few sequences."""
 
 import math
 
@@ -14,7 +14,7 @@ from tending.metrics.similarity._moments import Moments, inner_products, linear
 from tending.metrics.similarity._streams import Aligned, Representation
 
 LEAST = 4
-ROUNDING = 1e-12  # of the Gram matrix; what is below it after U-centring is no variation
+ROUNDING = 1e-12  # of the Gram matrix's squared norm; less than this after U-centring is rounding
 
 
 def debiased_linear_cka(x: Representation, y: Representation) -> float:
@@ -29,13 +29,13 @@ def debiased_linear_cka(x: Representation, y: Representation) -> float:
 
 
 def influence(x: Representation, y: Representation) -> Influence:
-    """Exact scores without each row. Raises as `debiased_linear_cka` does."""
+    """Compute exact leave-one-out influence of rows. Raises as `debiased_linear_cka` does."""
     require_pairs(x.shape[0], y.shape[0], LEAST)
     return of_moments(linear(x, y))
 
 
 def of_moments(moments: Moments) -> Influence:
-    """The same from the moments of both linear kernels."""
+    """Compute the influence of rows from the moments of both linear kernels."""
     require_pairs(moments.n, moments.n, LEAST)
     _require_variation(moments.x.diagonal, float(moments.x.squares.sum()))
     _require_variation(moments.y.diagonal, float(moments.y.squares.sum()))
@@ -50,10 +50,10 @@ def _ratio(rows: Aligned) -> float:
 
 
 def _require_variation(diagonal: Matrix, square: float) -> float:
-    """Squared norm of the U-centred Gram matrix of a diagonal, (n,), and of squared norm `square`.
+    """Return the squared norm of a Gram matrix after U-centring.
 
-    0, up to rounding, if all sequences are equally far apart or all but one are alike: then
-    UndefinedSimilarityError.
+    diagonal: (n,), of the Gram matrix; square: its squared norm. Raises UndefinedSimilarityError
+    if the result is 0 up to rounding, as when all sequences are equidistant or all but one equal.
     """
     left = u_inner(square, diagonal, diagonal)
     if left <= ROUNDING * square:

@@ -9,7 +9,7 @@ from tending.metrics.similarity._neighbours import LEAST, K, shared
 
 
 def jaccard_knn(x: Array, y: Array) -> float:
-    """Mean of common over all of the 10 nearest neighbours by cosine (Schumacher et al., 2021).
+    """Mean Jaccard index of the sets of 10 nearest neighbours by cosine (Schumacher et al., 2021).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Not centred. In [0, 1];
     about 10 / (2 n - 12) for unrelated representations, and never above `mutual_knn`. Sequences
@@ -21,12 +21,12 @@ def jaccard_knn(x: Array, y: Array) -> float:
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """Scores without each row. Raises as `jaccard_knn` does."""
+    """Compute leave-one-out influence of rows. Raises as `jaccard_knn` does."""
     return _neighbours.influence(x, y, _share)
 
 
 def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order."""
+    """Return a function that scores y with its rows reordered."""
     return _neighbours.permuted(x, y, _share)
 
 

@@ -1,4 +1,4 @@
-"""How much of one representation a linear map of the other explains."""
+"""Share of one representation's variance explained by a linear map of the other."""
 
 import numpy as np
 
@@ -15,26 +15,28 @@ from tending.metrics.similarity._jackknife import chance, jackknifed
 from tending.metrics.similarity._moments import of_rows
 from tending.metrics.similarity._streams import Aligned
 
-LEVERED = 1e-10  # 1 - leverage of a row that no other row says anything of
+LEVERED = 1e-10  # 1 - leverage; below this, a row is fitted by itself alone
 
 
 def linear_regression(x: Array, y: Array) -> float:
     """R^2 of the least-squares fit of x from y with intercept (Kornblith et al., 2019).
 
     x: (sequences, d_x), fitted; y: (sequences, d_y), the reference it is fitted from; row i is the
-    same sequence. ||Q' Xc||_F^2 / ||Xc||_F^2, Q an orthonormal basis of the columns of Yc: the
-    variance of all columns together. In [0, 1]; in sample, so that unrelated representations give
-    rank(Yc) / (n - 1). Raises ValueError if the row counts differ, there are fewer than 3, or a
-    representation is constant or not finite, or if y has rank n - 1, which fits anything.
+    same sequence. ||Q' Xc||_F^2 / ||Xc||_F^2, with Q an orthonormal basis of the columns of Yc, so
+    that the variance of all columns is pooled. In [0, 1]; computed in sample, so that unrelated
+    representations give rank(Yc) / (n - 1). Raises ValueError if the row counts differ, there are
+    fewer than 3, or a representation is constant or not finite, or if y has rank n - 1, which fits
+    anything.
     """
     x, basis = _with_basis(x, y)
     return float(np.linalg.norm(basis.T @ x) ** 2)
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """Scores without each row, exact by its leverage. Raises as `linear_regression` does.
+    """Compute exact leave-one-out influence from leverages. Raises as `linear_regression` does.
 
-    By chance the score is that of two kernels, of x and of the projection on y, without norms.
+    The null is that of the unnormalised inner product of two kernels, of x and of the projection
+    onto y.
     """
     x, basis = _with_basis(x, y)
     fitted = basis @ (basis.T @ x)
@@ -46,7 +48,7 @@ def influence(x: Array, y: Array) -> Influence:
 
 
 def _without(x: Matrix, basis: Matrix, fitted: Matrix) -> Matrix:
-    """R^2 without each row, (n,); NaN where the rows left predict anything."""
+    """Compute R^2 without each row, (n,); all NaN where the remaining rows fit anything."""
     n, rank = basis.shape
     if rank >= n - 2:
         return np.full(n, np.nan)
@@ -58,7 +60,7 @@ def _without(x: Matrix, basis: Matrix, fitted: Matrix) -> Matrix:
 
 
 def _with_basis(x: Array, y: Array) -> tuple[Matrix, Matrix]:
-    """Centred x of norm 1, and an orthonormal basis of the columns of centred y."""
+    """Return centred x of norm 1, and an orthonormal basis of the columns of centred y."""
     x, y = paired(x, y, least=3)
     basis, _ = directions(y)
     n, rank = basis.shape

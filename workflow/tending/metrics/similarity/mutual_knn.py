@@ -9,7 +9,7 @@ from tending.metrics.similarity._neighbours import LEAST, K, shared
 
 
 def mutual_knn(x: Array, y: Array) -> float:
-    """Mean share of the 10 nearest neighbours by cosine that are common (Huh et al., 2024).
+    """Mean share of common sequences among the 10 nearest by cosine (Huh et al., 2024).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Neither centred nor
     clamped; their code clamps outliers, which depends on coordinates. In [0, 1]; 10 / (n - 1)
@@ -21,12 +21,12 @@ def mutual_knn(x: Array, y: Array) -> float:
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """Scores without each row. Raises as `mutual_knn` does."""
+    """Compute leave-one-out influence of rows. Raises as `mutual_knn` does."""
     return _neighbours.influence(x, y, _share)
 
 
 def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order."""
+    """Return a function that scores y with its rows reordered."""
     return _neighbours.permuted(x, y, _share)
 
 

@@ -1,4 +1,4 @@
-"""How well one representation can be rotated onto the other."""
+"""Similarity of two representations after the best rotation of one onto the other."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ def procrustes(x: Array, y: Array) -> float:
     """||Yc' Xc||_* / (||Xc||_F ||Yc||_F), the best cosine of x and a rotated y (Schonemann, 1966).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence; the narrower side is
-    filled up with zeros. In [0, 1]; above 0 for unrelated representations, near 1 when sequences
-    are fewer than d. 1 minus half the squared normalised Procrustes distance (Ding et al., 2021).
+    padded with zeros. In [0, 1]; above 0 for unrelated representations, near 1 with fewer sequences
+    than d. 1 minus half the squared normalised Procrustes distance (Ding et al., 2021).
     Raises ValueError if the row counts differ, there are fewer than 2, or a representation is
     constant or not finite.
     """
@@ -22,11 +22,10 @@ def procrustes(x: Array, y: Array) -> float:
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """Derivative of the score by the weight of each row. Raises as `procrustes` does.
+    """Compute the score's derivative by the weight of each row. Raises as `procrustes` does.
 
-    Far too small for n below 2 d, where every row turns the best rotation.
-
-    That of the nuclear norm of y' x = U S V' is U V' (Watson, 1992), here between rows of y and x.
+    Far too small for n below 2 d, where each row changes the best rotation. The derivative of the
+    nuclear norm of y' x = U S V' is U V' (Watson, 1992), here evaluated between rows of y and x.
     """
     x, y = _compact(x, y)
     u, s, v = np.linalg.svd(y.T @ x, full_matrices=False)
@@ -37,7 +36,7 @@ def influence(x: Array, y: Array) -> Influence:
 
 
 def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order."""
+    """Return a function that scores y with its rows reordered."""
     x, y = _compact(x, y)
     return lambda order: _nuclear(y[order].T @ x)
 

@@ -23,7 +23,7 @@ from tending.metrics.similarity._geometry import (
 
 
 def angular_procrustes(x: Array, y: Array) -> float:
-    """1 - 2 arccos(`procrustes`) / pi (Williams et al., 2021, of whose metric it is 1 minus).
+    """1 - 2 arccos(`procrustes`) / pi, which is 1 minus the metric of Williams et al. (2021).
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. In [0, 1]; the angle
     obeys the triangle inequality. Raises ValueError if the row counts differ, there are fewer
@@ -36,18 +36,21 @@ def angular_procrustes(x: Array, y: Array) -> float:
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """From that of `procrustes`. Raises as `angular_procrustes` does."""
+    """Derive the influence of rows from that on `procrustes`. Raises as `angular_procrustes` does.
+
+    To first order.
+    """
     return angular_influence(angular_procrustes(x, y), procrustes.influence(x, y))
 
 
 def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order."""
+    """Return a function that scores y with its rows reordered."""
     score = procrustes.permuted(x, y)
     return lambda order: of_cosine(score(order))
 
 
 def _equally_wide(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    """The narrower side filled up with columns of zeros."""
+    """Pad the narrower side with columns of zeros."""
     missing = x.shape[1] - y.shape[1]
     return np.pad(x, ((0, 0), (0, max(-missing, 0)))), np.pad(y, ((0, 0), (0, max(missing, 0))))
 

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: do the same pairs of sequences differ?"""
+"""Representational similarity analysis: correlation of two sets of pairwise dissimilarities."""
 
 from tending.metrics.similarity import Array, Influence, Similarity, _dissimilarities
 from tending.metrics.similarity._dissimilarities import LEAST, dissimilarities, pearson
@@ -9,16 +9,16 @@ def rsa_pearson(x: Array, y: Array) -> float:
 
     x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. The dissimilarity of two
     sequences is 1 - the Pearson correlation of their rows over columns, each pair once. In
-    [-1, 1], and 0 on average for unrelated representations. The mean over columns makes it depend
-    on coordinates. Raises ValueError if the row counts differ, there are fewer than 3, or a
-    representation is constant, not finite, has a sequence with the same activation in all columns
-    (d = 1 has no other) or pairs that are all equally dissimilar.
+    [-1, 1], and 0 on average for unrelated representations. Subtracting the mean over columns makes
+    it depend on coordinates. Raises ValueError if the row counts differ, there are fewer than 3, or
+    a representation is constant, not finite, has a sequence with the same activation in all columns
+    (always so for d = 1) or pairs that are all equally dissimilar.
     """
     return pearson(*dissimilarities(x, y))
 
 
 def influence(x: Array, y: Array) -> Influence:
-    """Exact scores without each row. Raises as `rsa_pearson` does."""
+    """Compute exact leave-one-out influence of rows. Raises as `rsa_pearson` does."""
     return _dissimilarities.influence(*dissimilarities(x, y))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from tending.metrics.similarity import Array, Indices, Matrix, Similarity, paired
 from tending.metrics.similarity._geometry import directions, require_room
 
-KEPT = 0.99  # of the variance, the sum of squared singular values
-SLACK = 1e-12  # of the variance: equal values must not be counted one more by rounding
+KEPT = 0.99  # share of the variance, the sum of squared singular values
+SLACK = 1e-12  # tolerance on the share, lest rounding add one component where values are equal
 
 
 def svcca(x: Array, y: Array) -> float:
@@ -18,13 +18,13 @@ def svcca(x: Array, y: Array) -> float:
     smaller number of components kept, k_x or k_y. In [0, 1]; far above 0 for unrelated
     representations unless n is well above k_x + k_y. Raises ValueError if the row counts differ,
     there are fewer than 3, or a representation is constant or not finite, or if k_x + k_y is n or
-    more: then correlations are 1 whatever the pair.
+    more, as some correlations are then 1 for any pair.
     """
     return permuted(x, y)(np.arange(len(x)))
 
 
 def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
-    """Score with the rows of y in another order. Raises as `svcca` does."""
+    """Return a function that scores y with its rows reordered. Raises as `svcca` does."""
     x, y = paired(x, y, least=3)
     u, v = _leading(x), _leading(y)
     require_room(u, v)
@@ -32,7 +32,7 @@ def permuted(x: Array, y: Array) -> Callable[[Indices], float]:
 
 
 def _leading(x: Matrix) -> Matrix:
-    """Directions (n, k) of the fewest principal components that have KEPT of the variance."""
+    """Return directions, (n, k), of the fewest principal components with KEPT of the variance."""
     u, s = directions(x)
     share = np.cumsum(s**2) / np.sum(s**2)
     return u[:, : 1 + int(np.searchsorted(share, KEPT - SLACK))]

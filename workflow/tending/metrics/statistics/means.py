@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 Array = npt.NDArray[np.float64]
-BRACKET = "_bracket"  # suffix of a quantity whose low and high are the checkpoints around it
+BRACKET = "_bracket"  # suffix of a quantity whose low and high reflect the checkpoints' spacing
 
 
 class Pooled(NamedTuple):

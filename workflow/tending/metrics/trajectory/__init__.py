@@ -1,8 +1,8 @@
 """Quantities of many representations of the same sequences, one file each, found by name.
 
-The representations are those of one layer at all steps, or of all layers at one step. A file
-declares `METRIC` and two literals: `OVER`, which of the two it is computed over, `steps` or
-`layers`; and `TABLED`, whether it has rows in the table `trajectory`.
+The representations are those of one layer at all steps, or of all layers at one step. Each file
+declares `METRIC` and two literals: `OVER`, either `steps` or `layers`, which of these it is
+computed over; and `TABLED`, whether it has rows in the table `trajectory`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ STEPS, LAYERS = "steps", "layers"
 
 
 class Stack:
-    """m representations of the same n sequences, read when they are needed.
+    """m representations of the same n sequences, read on demand.
 
-    read: (i) -> the activations (n, d_i) of representation i = 0, 1, ..., m - 1. They are held
-    if they fit BUDGET bytes in float64, otherwise read again. directions: how many leading
-    singular directions a subspace has. rows_per_sequence: neighbouring rows that belong to one
-    sequence.
+    read: (i) -> the activations (n, d_i) of representation i = 0, 1, ..., m - 1. They are cached
+    as long as they fit in BUDGET bytes in float64, otherwise read again. directions: number of
+    leading singular directions of a subspace. rows_per_sequence: consecutive rows that belong to
+    one sequence.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Stack:
         self.count = count
         self.directions = directions
         self.rows_per_sequence = rows_per_sequence
-        self.undefined: dict[int, str] = {}  # why a representation has no similarity to any
+        self.undefined: dict[int, str] = {}  # reason why a representation has none
         self._read = read
         self._held: dict[int, Matrix] = {}
         self._free = BUDGET
         self._cka: dict[str, Matrix] = {}
 
     def unit(self, i: int) -> Matrix:
-        """Activations with centred columns, (n, d_i), in float64 and of Frobenius norm 1.
+        """Return activations with centred columns, (n, d_i), in float64 and of Frobenius norm 1.
 
         All zeros where they are the same for every sequence. Raises ValueError if they are not
         finite.
@@ -65,11 +65,11 @@ class Stack:
 
     @property
     def cka(self) -> dict[str, Matrix]:
-        """`cka` and `cka_debiased` of every pair, (m, m) each; NaN where one is not defined.
+        """`cka` and `cka_debiased` of every pair, (m, m) each; NaN where undefined.
 
-        With each, named after it: `_standard_error`, `_low` and `_high`, its 95 % interval over
-        sequences, and `_null_mean` and `_null_high`, mean and 95 % quantile after permuting the
-        sequences of one side. Raises ValueError if row counts differ or are below 4.
+        Each comes with entries whose names add a suffix: `_standard_error`; `_low` and `_high`, its
+        95 % interval over sequences; `_null_mean` and `_null_high`, mean and 95 % quantile after
+        permuting the sequences of one side. Raises ValueError if row counts differ or are below 4.
         """
         if not self._cka:
             self._cka = _pairs.cka(self.unit, self.count, self.rows_per_sequence)
@@ -77,7 +77,7 @@ class Stack:
 
 
 class Tabled(NamedTuple):
-    """A quantity of the table, (layers, m), and the ends of its interval where it has them."""
+    """A quantity of the table, (layers, m), and the ends of its interval where it has one."""
 
     value: Matrix
     low: Matrix | None = None
@@ -85,7 +85,7 @@ class Tabled(NamedTuple):
 
     @classmethod
     def of_score(cls, name: str, parts: Sequence[Matrix]) -> "dict[str, Tabled]":
-        """The rows of a score: itself, its error and its null, by quantity. parts: as in PARTS."""
+        """Return a score, its error and its null by quantity. parts: in the order of PARTS."""
         value, error, low, high, null_mean, null_high = parts
         return {
             name: cls(value, low, high),
@@ -98,12 +98,12 @@ class Tabled(NamedTuple):
 class TrajectoryMetric:
     """A quantity of m representations.
 
-    compute: a stack -> arrays by the name of what is measured; every axis has length m.
-    label: as a reader calls it. bounds: closed range of the values; None: no end.
-    invariant_to: changes of a representation that leave the values as they are, as of a
+    compute: a stack -> arrays by name; every axis has length m.
+    label: name for the reader. bounds: closed range of the values; None where unbounded.
+    invariant_to: changes of a representation that leave the values unchanged, as for a
     `Similarity`. source: where it is defined.
-    rows: (what was computed, each with a first axis of layers; progress of the m steps; index of
-    the reference step) -> by quantity of the table. None if it is not tabled.
+    rows: (results of compute, stacked along a first axis of layers; progress of the m steps; index
+    of the reference step) -> `Tabled` by quantity of the table. None if it is not tabled.
     """
 
     compute: Callable[[Stack], Measured]

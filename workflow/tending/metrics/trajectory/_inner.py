@@ -6,8 +6,8 @@ import numpy as np
 
 from tending.metrics.similarity import Matrix
 
-BUDGET = 2**30  # bytes for the tiles of Gram matrices, and as many for held representations
-SIDE = 256  # of a tile that is worked on at a time
+BUDGET = 2**30  # bytes for the tiles of Gram matrices, and as many for cached representations
+SIDE = 256  # of the tiles that are processed one at a time
 
 Measured = dict[str, Matrix]
 Read = Callable[[int], Matrix]
@@ -16,11 +16,11 @@ Read = Callable[[int], Matrix]
 def gram_tiles(
     read: Read, count: int, n: int, *, held: bool
 ) -> Iterator[tuple[slice, slice, Matrix]]:
-    """K_i[a, b] of the Gram matrices K_i = X_i X_i' of all, (m, |a|, |b|), for tiles a, b.
+    """Yield tiles a, b with K_i[a, b], (m, |a|, |b|), of all Gram matrices K_i = X_i X_i'.
 
-    read: (i) -> X_i, (n, d_i), for i = 0, ..., m - 1. Tiles are on the diagonal and above it: one
-    off the diagonal stands for its mirror image too. held: whether to read costs nothing; if not,
-    as many tiles are made of one reading as BUDGET allows.
+    read: (i) -> X_i, (n, d_i), for i = 0, ..., m - 1. Only tiles on and above the diagonal are
+    yielded; one above it also represents its mirror image. held: whether the X_i are cached; if
+    not, each reading serves as many tiles as BUDGET allows.
     """
     most = max(1, int((BUDGET // (8 * count)) ** 0.5))
     small = min(SIDE, most)
@@ -34,13 +34,13 @@ def gram_tiles(
 
 
 def of_grams(grams: Matrix) -> Iterator[tuple[slice, slice, Matrix]]:
-    """The same tiles of Gram matrices that are at hand, (m, n, n)."""
+    """Yield the same tiles of Gram matrices that are in memory, (m, n, n)."""
     for a, b in tiles(grams.shape[1], SIDE):
         yield a, b, grams[:, a, b]
 
 
 def tiles(n: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """The tiles of an (n, n) matrix on its diagonal and above."""
+    """Yield the tiles of an (n, n) matrix on and above its diagonal."""
     blocks = _blocks(n, side)
     for i, a in enumerate(blocks):
         for b in blocks[i:]:
@@ -48,7 +48,7 @@ def tiles(n: int, side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _parts(height: int, width: int, side: int, *, same: bool) -> Iterator[tuple[slice, slice]]:
-    """Smaller tiles of a tile; of one on the diagonal, those on and above the diagonal."""
+    """Split a tile into smaller ones; one on the diagonal into those on and above the diagonal."""
     if same:
         yield from tiles(height, side)
         return
@@ -66,7 +66,7 @@ def _moved(part: slice, start: int) -> slice:
 
 
 def feature_space(read: Read, count: int) -> Matrix:
-    """<K_i, K_j>_F = ||X_i' X_j||_F^2 of all pairs, (m, m), from products of features."""
+    """Compute <K_i, K_j>_F = ||X_i' X_j||_F^2 of all pairs, (m, m), from feature products."""
     inner = np.zeros((count, count))
     for i in range(count):
         x = read(i)

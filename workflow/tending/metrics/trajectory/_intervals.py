@@ -1,15 +1,15 @@
-"""Errors and intervals of many scores at once, as `statistics.uncertainty` has them of one."""
+"""Errors and intervals of many scores at once, as `statistics.uncertainty` computes for one."""
 
 import numpy as np
 from scipy import special
 
 from tending.metrics.similarity import Matrix
 
-GROUPS = 5  # of sequences, left out one by one where a score has no influence to go by
-PERFECT = 1e-12  # what is nearer to 1 differs from it by rounding
+GROUPS = 5  # groups of the delete-a-group jackknife, for scores without an influence function
+PERFECT = 1e-12  # scores closer to 1 than this differ from it by rounding only
 ERROR, LOW, HIGH = "_standard_error", "_low", "_high"
 NULL_MEAN, NULL_HIGH = "_null_mean", "_null_high"
-PARTS = ("", ERROR, LOW, HIGH, NULL_MEAN, NULL_HIGH)  # of a score, behind its name
+PARTS = ("", ERROR, LOW, HIGH, NULL_MEAN, NULL_HIGH)  # suffixes of a score's name
 
 
 def with_errors(
@@ -19,10 +19,10 @@ def with_errors(
     freedom: Matrix | float,
     bounds: tuple[float | None, float],
 ) -> dict[str, Matrix]:
-    """A score, its standard error and the ends of its 95 % interval, by name.
+    """Return a score, its standard error and the ends of its 95 % interval, by name.
 
-    All of one shape. The interval is score +- t errors on the scale of artanh, with Student's t of
-    `freedom` degrees, cut at the bounds. A score of 1 has no error.
+    All of one shape. The interval is score +- t errors on the artanh scale, with Student's t for
+    `freedom` degrees of freedom, clipped to the bounds. A score of 1 has an error of 0.
     """
     bent, error = np.abs(score) < 1, np.sqrt(variance)
     centre = np.where(bent, np.arctanh(np.where(bent, score, 0)), score)
@@ -41,20 +41,20 @@ def with_errors(
 
 
 def with_null(name: str, mean: Matrix, high: Matrix) -> dict[str, Matrix]:
-    """The mean and the 95 % quantile of a score after permuting the sequences, by name."""
+    """Return the mean and 95 % quantile of a score after permuting the sequences, by name."""
     return {f"{name}{NULL_MEAN}": mean, f"{name}{NULL_HIGH}": high}
 
 
 def jackknifed(without: Matrix) -> Matrix:
-    """Deviations, (n, ...), from scores without each unit; their squares add up to the variance."""
+    """Convert leave-one-out scores to deviations, (n, ...), whose squares sum to the variance."""
     n = len(without)
     return np.asarray((without.mean(axis=0) - without) * np.sqrt((n - 1) / n))
 
 
 def freedom(deviations: Matrix) -> Matrix:
-    """Degrees of freedom of the sums of the squares of deviations, (n, ...) (Satterthwaite, 1946).
+    """Estimate the degrees of freedom of sums of squared deviations (Satterthwaite, 1946).
 
-    2 n / (k - 1) with their kurtosis k, at most n - 1.
+    deviations: (n, ...). Returns 2 n / (k - 1), (...), with their kurtosis k, at most n - 1.
     """
     n, each = len(deviations), deviations * deviations
     squares, fourth = each.sum(axis=0), n * (each * each).sum(axis=0)

@@ -1,4 +1,4 @@
-"""The linear kernels of many representations: what each of them alone gives to errors and nulls."""
+"""Linear kernels of many representations: the sums over each one that errors and nulls need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,16 +10,16 @@ from tending.metrics.similarity._moments import SAMPLE, Side, side_motifs
 from tending.metrics.similarity._permutations import LEAST, Motifs, nulls
 from tending.metrics.trajectory._inner import Read
 
-ROWS = 4  # at least
+ROWS = 4  # fewest
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """Of m kernels K_i = X_i X_i', (n, n), of representations with centred columns.
+    """Sums over m kernels K_i = X_i X_i', (n, n), of representations with centred columns.
 
-    diagonals; squares: sum_s K_i[r, s]^2; ends: K_i times its diagonal; all (n, m). motifs: of
-    their U-centred parts. width: of the widest representation; size: of all, in bytes. grams: the
-    kernels themselves, (m, n, n), if they were to be held.
+    diagonals; squares: sum_s K_i[r, s]^2; ends: K_i times its diagonal; all (n, m). motifs: sums
+    over their U-centred parts. width: width of the widest representation; size: bytes of all
+    representations. grams: the kernels themselves, (m, n, n), if they are kept.
     """
 
     diagonals: Matrix
@@ -32,20 +32,20 @@ class Kernels:
 
     @property
     def n(self) -> int:
-        """Rows of the representations."""
+        """Number of rows of each representation."""
         return len(self.diagonals)
 
     @property
     def count(self) -> int:
-        """m."""
+        """Number of kernels, m."""
         return len(self.motifs)
 
 
 def kernels(read: Read, count: int, most: int = 0) -> Kernels:
-    """Of the representations read(i), (n, d_i), i = 0, ..., m - 1; each is read once.
+    """Compute the sums for representations read(i), (n, d_i), i = 0, ..., m - 1, read once each.
 
-    most: bytes of kernels that are held, if all of them are formed anyway and take no more. Raises
-    ValueError if row counts differ or are below 4.
+    most: bytes up to which the kernels are kept, provided that all of them are formed anyway.
+    Raises ValueError if row counts differ or are below 4.
     """
     columns, motifs, width, size = list[tuple[Matrix, ...]](), [], 0, 0
     grams: Matrix | None = None
@@ -74,9 +74,9 @@ def kernels(read: Read, count: int, most: int = 0) -> Kernels:
 
 
 def sample(n: int, width: int) -> Indices:
-    """The rows whose pairs stand for all pairs: all of them where n is at most twice the width.
+    """Choose rows whose pairs represent all pairs: all rows where n is at most twice the width.
 
-    They are those that stand for all where a single pair of representations is compared.
+    The same rows as where a single pair of representations is compared.
     """
     if n <= 2 * width:
         return np.arange(n)
@@ -84,7 +84,7 @@ def sample(n: int, width: int) -> Indices:
 
 
 def _side(x: Matrix, rows: Indices) -> Side:
-    """One kernel with its part between the rows, in the space with the smaller matrices."""
+    """Compute the sums of one kernel and its part between `rows`, in the cheaper space."""
     diagonal = np.einsum("nd,nd->n", x, x)
     if len(rows) == len(x):
         k = x @ x.T
@@ -96,11 +96,11 @@ def _side(x: Matrix, rows: Indices) -> Side:
 
 
 def by_chance(known: Kernels, norms: Matrix, weight: float, means: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean and 95 % quantile of every pair's score after permuting one side, (m, m) each.
+    """Compute mean and 95 % quantile of each pair's score after permuting one side, (m, m) each.
 
-    norms, (m,): the score is divided by those of both sides. weight: of the product of the row
-    effects. means, (m,): their products over n - 1 are the means before the division. NaN where a
-    norm is, and all for fewer rows than the third moment takes.
+    norms: (m,), the score of a pair is divided by both. weight: factor of the product of the row
+    effects. means: (m,), whose products over n - 1 are the means before the division. NaN where a
+    norm is NaN, and everywhere with fewer rows than the third moment needs.
     """
     scale = np.outer(norms, norms)
     if known.n < LEAST:
@@ -110,6 +110,6 @@ def by_chance(known: Kernels, norms: Matrix, weight: float, means: Matrix) -> tu
 
 
 def _together(each: Sequence[Motifs], shape: tuple[int, int]) -> Motifs:
-    """The sums of several kernels, each as one array of a shape."""
+    """Stack the sums of several kernels into arrays of the given shape."""
     names = [field.name for field in fields(Motifs)]
     return Motifs(*(np.array([getattr(m, name) for m in each]).reshape(shape) for name in names))

@@ -1,4 +1,4 @@
-"""Biased and debiased CKA of many pairs at once: inner products of kernels, without rows, too."""
+"""Biased and debiased CKA of many pairs at once: inner products of kernels, also without rows."""
 
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,10 @@ from tending.metrics.trajectory._kernels import Kernels, by_chance
 
 
 class Sums(NamedTuple):
-    """Of kernels K and L by row, (n, ...): sum_s K_rs L_rs; the diagonals k and l; K l + L k."""
+    """Sums over kernels K and L by row, all (n, ...).
+
+    products: sum_s K_rs L_rs; k and other: the diagonals k and l; ends: K l + L k.
+    """
 
     products: Matrix
     k: Matrix
@@ -25,64 +28,67 @@ class Kind(Protocol):
     bounds: tuple[float | None, float]
 
     def inner(self, sums: Sums) -> Matrix:
-        """Inner products, (...)."""
+        """Compute inner products, (...)."""
 
     def without(self, sums: Sums) -> Matrix:
-        """The same without each row, (n, ...)."""
+        """Compute inner products without each row, (n, ...)."""
 
     def squares(self, known: Kernels) -> Matrix:
-        """Squared norms, (m,); NaN where there is no variation."""
+        """Compute squared norms, (m,); NaN where there is no variation."""
 
     def effects(self, diagonals: Matrix) -> Matrix:
-        """What centring adds to the rows and columns of kernels off their diagonals, (n, m)."""
+        """Compute the row effects that centring adds to kernels off the diagonal, (n, m)."""
 
     def chance(self, known: Kernels, norms: Matrix) -> tuple[Matrix, Matrix]:
-        """Mean and 95 % quantile after permuting one side, (m, m) each."""
+        """Compute mean and 95 % quantile after permuting one side, (m, m) each."""
 
 
 class Biased:
-    """Of kernels as they are; their rows sum to 0."""
+    """CKA of kernels as they are, whose rows sum to 0."""
 
     name: str = "cka"
     bounds: tuple[float | None, float] = (0.0, 1.0)
 
     def inner(self, sums: Sums) -> Matrix:
-        """Inner products, (...)."""
+        """Compute inner products, (...)."""
         return np.asarray(sums.products.sum(axis=0))
 
     def without(self, sums: Sums) -> Matrix:
-        """The same of kernels centred anew without each row."""
+        """Compute inner products of kernels re-centred without each row, (n, ...)."""
         a = len(sums.k) / (len(sums.k) - 1)
         return np.asarray(self.inner(sums) - 2 * a * sums.products + a * a * sums.k * sums.other)
 
     def squares(self, known: Kernels) -> Matrix:
-        """0 only if all rows are alike."""
+        """Compute squared norms, (m,), which are 0 only if all rows are equal; then NaN."""
         return _above(known.squares.sum(axis=0), 0.0)
 
     def effects(self, diagonals: Matrix) -> Matrix:
-        """None."""
+        """Return zeros, (n, m): the kernels are centred already."""
         return np.zeros_like(diagonals)
 
     def chance(self, known: Kernels, norms: Matrix) -> tuple[Matrix, Matrix]:
-        """Off the diagonals, kernels keep the effects of these."""
+        """Compute the null, (m, m) each; row effects of the diagonals contribute to it."""
         weight = known.n / (known.n - 2)
         return by_chance(known, norms, weight, means=known.diagonals.sum(axis=0))
 
 
 class Debiased:
-    """Of U-centred kernels. Without its diagonal k, the rows of K sum to -k."""
+    """CKA of U-centred kernels. Without its diagonal k, the rows of K sum to -k."""
 
     name: str = "cka_debiased"
     bounds: tuple[float | None, float] = (None, 1.0)
 
     def inner(self, sums: Sums) -> Matrix:
-        """Inner products, (...)."""
+        """Compute inner products, (...)."""
         n, both = len(sums.k), (sums.k * sums.other).sum(axis=0)
         total = sums.k.sum(axis=0) * sums.other.sum(axis=0) / ((n - 1) * (n - 2))
         return np.asarray(sums.products.sum(axis=0) - both * n / (n - 2) + total)
 
     def without(self, sums: Sums) -> Matrix:
-        """A row takes its entries with it, from every row's sum, too."""
+        """Compute inner products without each row, (n, ...).
+
+        Removing a row also removes its entries from the sums of all other rows.
+        """
         n, both = len(sums.k), sums.k * sums.other
         entries = sums.products - both
         rows = both.sum(axis=0) - 3 * both + sums.ends + entries
@@ -91,17 +97,20 @@ class Debiased:
         return np.asarray(inner - 2 / (n - 3) * rows + k * other / ((n - 2) * (n - 3)))
 
     def squares(self, known: Kernels) -> Matrix:
-        """0, up to rounding, also if all rows are equally far apart, or all but one alike."""
+        """Compute squared norms, (m,); NaN where they are 0 up to rounding.
+
+        That is so if all rows are equal, if all are equidistant, or if all but one are equal.
+        """
         whole, k = known.squares, known.diagonals
         return _above(self.inner(Sums(whole, k, k, whole)), ROUNDING * whole.sum(axis=0))
 
     def effects(self, diagonals: Matrix) -> Matrix:
-        """So that the rows of K without its diagonal sum to 0."""
+        """Compute row effects, (n, m), that make the rows of K without its diagonal sum to 0."""
         n, total = len(diagonals), diagonals.sum(axis=0)
         return np.asarray((diagonals - total / (2 * (n - 1))) / (n - 2))
 
     def chance(self, known: Kernels, norms: Matrix) -> tuple[Matrix, Matrix]:
-        """0 on average."""
+        """Compute the null, (m, m) each, whose mean is 0."""
         return by_chance(known, norms, 0, means=np.zeros(known.count))
 
 

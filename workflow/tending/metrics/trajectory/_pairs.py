@@ -1,7 +1,7 @@
 """CKA of every two representations with its error over sequences, its interval and its null.
 
-They are the numbers of `metrics.statistics.uncertainty.estimate` for each pair, from sums over the
-rows, and over pairs of rows, of all pairs of Gram matrices at once.
+The results equal those of `metrics.statistics.uncertainty.estimate` for each pair, but come from
+sums over rows, and over pairs of rows, of all pairs of Gram matrices at once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +17,16 @@ from tending.metrics.trajectory._kernels import Kernels, kernels, sample
 from tending.metrics.trajectory._kinds import Biased, Debiased, Kind, Sums
 from tending.metrics.trajectory._rows import PairSums, RowSums
 
-CANCELLED = 1e-12  # of its summands; a sum below that is rounding
+CANCELLED = 1e-12  # of the summands; a smaller sum is rounding
 
 
 def cka(read: Read, count: int, rows_per_sequence: int = 1) -> Measured:
-    """`cka` and `cka_debiased` of all pairs, (m, m), and theirs by the names of `_intervals`.
+    """Compute `cka` and `cka_debiased` of all pairs, (m, m), with errors, intervals and nulls.
 
-    read: (i) -> (n, d_i) with centred columns and norm 1; or all 0, which makes its pairs NaN.
-    rows_per_sequence: neighbouring rows that belong to one sequence; if several, there is no null,
-    as permuting whole sequences has no closed form. Raises ValueError for fewer than 4 rows.
+    Entries are named as in `_intervals`. read: (i) -> (n, d_i) with centred columns and norm 1; or
+    all 0, which makes its pairs NaN. rows_per_sequence: consecutive rows that belong to one
+    sequence; if several, there is no null, as permuting whole sequences has no closed form. Raises
+    ValueError for fewer than 4 rows.
     """
     known = kernels(read, count, most=_inner.BUDGET)
     chosen = sample(known.n, known.width)
@@ -54,7 +55,7 @@ def cka(read: Read, count: int, rows_per_sequence: int = 1) -> Measured:
 
 
 def _blocks(known: Kernels) -> Iterator[slice]:
-    """Of kernels whose sums by row with themselves and all later ones fit BUDGET; at least one."""
+    """Yield slices of at least one kernel whose sums with all later ones fit in BUDGET."""
     start, most = 0, _inner.BUDGET // (16 * known.n)
     while start < known.count:
         sizes = np.cumsum(np.arange(known.count - start, 0, -1))
@@ -70,7 +71,7 @@ def _add(tiles: Iterable[tuple[slice, slice, Matrix]], into: Sequence[RowSums | 
 
 
 class _Scores:
-    """One kind of CKA of all pairs, (m, m), as far as rows were taken."""
+    """One kind of CKA of all pairs, (m, m), filled in as sums are added."""
 
     def __init__(self, kind: Kind, known: Kernels, rows_per_sequence: int) -> None:
         self.kind, self._known, self._each = kind, known, rows_per_sequence
@@ -82,13 +83,13 @@ class _Scores:
         self._inner, self._variance, self._freedom = np.full((3, known.count, known.count), np.nan)
 
     def take(self, sums: RowSums) -> None:
-        """Scores without each row, of the pairs of the sums."""
+        """Compute inner products and jackknife variances for the pairs in the sums."""
         d = self._known.diagonals
         for i in range(sums.first.start, sums.first.stop):
             pair = Sums(sums.products[:, sums.of(i)], d[:, [i]], d[:, i:], sums.ends[:, sums.of(i)])
             without = self.kind.without(pair) / self._left[:, [i]] / self._left[:, i:]
             deviations = jackknifed(without)
-            if self._each > 1:  # those of one sequence's rows add up
+            if self._each > 1:  # sum over the rows of a sequence
                 deviations = deviations.reshape(-1, self._each, deviations.shape[1]).sum(axis=1)
             self._put(self._inner, i, self.kind.inner(pair))
             if len(deviations) > 1:
@@ -100,13 +101,13 @@ class _Scores:
         into[i, i:] = into[i:, i] = values
 
     def named(self, powers: PairSums) -> Measured:
-        """Scores, errors, intervals and nulls, when all rows were taken."""
+        """Return scores, errors, intervals and nulls by name, once all pairs have been added."""
         norms = np.sqrt(self._squares)
         score, variance = self._inner / np.outer(norms, norms), self._variance
         null = np.full((2, *score.shape), np.nan)
         if self._each == 1:
             excess = _excess(score, self._squares, powers, self._known.n)
-            if powers.rows < self._known.n:  # one long row among the chosen may say too much
+            if powers.rows < self._known.n:  # a sampled row of large norm may inflate it
                 excess = np.fmin(excess, variance / 2)
             variance = np.maximum(variance - excess, excess)
             null[:] = self.kind.chance(self._known, norms)
@@ -116,11 +117,11 @@ class _Scores:
 
 
 def _excess(score: Matrix, squares: Matrix, sums: PairSums, n: int) -> Matrix:
-    """What the jackknife counts twice, (m, m): the variance that single pairs of rows give.
+    """Variance due to single pairs of rows, (m, m), which the jackknife counts twice.
 
-    Twice the sum of g_rs^2 less that of their mean, with the derivative of the score by pairs of
+    Twice the sum of squares of g_rs about their mean, where g is the score's derivative by pairs of
     rows, g = K L / (|K| |L|) - score / 2 (K^2 / |K|^2 + L^2 / |L|^2). Near a score of 1 the sum
-    cancels; if nothing but rounding is left of it, it is taken for 0, and errors are not too small.
+    cancels; if only rounding is left, it is set to 0, so that errors are not too small.
     """
     norms = np.sqrt(squares)
     both = sums.squares / np.outer(squares, squares)

@@ -8,9 +8,9 @@ TABLED = False
 
 
 def checkpoint_map(stack: Stack) -> Measured:
-    """`cka` and `cka_debiased` of one layer at all pairs of m steps, (m, m), symmetric.
+    """Return `cka` and `cka_debiased` of one layer at all pairs of m steps, (m, m), symmetric.
 
-    With each its error, interval and null, by the names of `Stack.cka`. The row of the reference
+    Each comes with its error, interval and null, named as in `Stack.cka`. The row of the reference
     step holds the convergence scores.
     """
     return dict(stack.cka)

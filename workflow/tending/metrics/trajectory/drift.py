@@ -1,4 +1,4 @@
-"""How far activations move from one checkpoint to the next, and how fast."""
+"""Distance and speed of activations' movement from one checkpoint to the next."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from tending.metrics.trajectory._intervals import PARTS
 OVER = "steps"
 TABLED = True
 MEASURES = ("cka", "cka_debiased")
-ROUNDING = 1e-13  # of 1 - CKA; nearer to 1 than this, two checkpoints are the same
+ROUNDING = 1e-13  # two checkpoints with 1 - CKA below this are equal
 
 
 def drift(stack: Stack) -> Measured:
-    """`cka` and `cka_debiased` of one layer at every step with the step before, (m,).
+    """Return `cka` and `cka_debiased` of one layer at every step with the previous step, (m,).
 
-    With each its error, interval and null, by the names of `Stack.cka`. The first step has none
-    before it and is NaN.
+    Each comes with its error, interval and null, named as in `Stack.cka`. The first step has no
+    predecessor and is NaN.
     """
     return {
         name: np.concatenate([[np.nan], np.diagonal(pairs, offset=1)])
@@ -26,13 +26,13 @@ def drift(stack: Stack) -> Measured:
 
 
 def speed(similarity: Matrix, gaps: Matrix) -> Matrix:
-    """Angle between consecutive checkpoints over the training between them, (..., m).
+    """Angle between consecutive checkpoints per fraction of training between them, (..., m).
 
-    similarity: (..., m) CKA with the checkpoint before. gaps: (m,) fractions of the training
-    between the two. In radians per training, 0 or more. CKA, biased or not, is a cosine, so its
-    angle obeys the triangle inequality (Williams et al., 2021): over a gap it is at most the
-    length of the path, and the value a lower bound of the mean speed along it. 1 - CKA has no
-    such meaning, as it grows with the square of a small angle.
+    similarity: (..., m), CKA with the previous checkpoint. gaps: (m,), fraction of training between
+    the two. In radians per training run, 0 or more. CKA, biased or not, is a cosine, so its angle
+    obeys the triangle inequality (Williams et al., 2021): it is at most the length of the path
+    between the checkpoints, so the value is a lower bound of the mean speed along it. 1 - CKA has
+    no such interpretation, as it grows with the square of a small angle.
     """
     near = np.abs(1 - similarity) < ROUNDING
     angles = np.arccos(np.clip(np.where(near, 1.0, similarity), -1, 1))
@@ -42,7 +42,7 @@ def speed(similarity: Matrix, gaps: Matrix) -> Matrix:
 def speed_error(similarity: Matrix, error: Matrix, gaps: Matrix) -> Matrix:
     """Standard error of the speed, from that of the similarity by the derivative of arccos.
 
-    0 where the similarity is 1 and has no error.
+    0 where the similarity is 1 and its error 0.
     """
     sine = np.sqrt(np.clip(1 - similarity**2, 0, None))
     moving = error > 0
@@ -50,10 +50,10 @@ def speed_error(similarity: Matrix, error: Matrix, gaps: Matrix) -> Matrix:
 
 
 def rows(measured: Measured, progress: Matrix, reference: int) -> dict[str, Tabled]:
-    """`M_step_to_step` and `M_drift_speed`, their errors and nulls; NaN at the first step.
+    """Return `M_step_to_step` and `M_drift_speed` for each measure M, with errors and nulls.
 
-    The speed is a falling function of the similarity: its interval and null are those of the
-    similarity with their ends exchanged.
+    NaN at the first step. The speed decreases with the similarity, so the ends of its interval and
+    null are those of the similarity swapped.
     """
     gaps, made = np.diff(progress, prepend=np.nan), dict[str, Tabled]()
     for name in MEASURES:

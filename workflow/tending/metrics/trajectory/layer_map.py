@@ -1,4 +1,4 @@
-"""CKA of every layer with every other layer at one step, components among each other too."""
+"""CKA of every layer with every other layer at one step, also across components."""
 
 from tending.metrics.trajectory import Stack, TrajectoryMetric
 from tending.metrics.trajectory._inner import Measured
@@ -8,9 +8,9 @@ TABLED = False
 
 
 def layer_map(stack: Stack) -> Measured:
-    """`cka` and `cka_debiased` of all pairs of m layers at one step, (m, m), symmetric.
+    """Return `cka` and `cka_debiased` of all pairs of m layers at one step, (m, m), symmetric.
 
-    With each its error, interval and null, by the names of `Stack.cka`.
+    Each comes with its error, interval and null, named as in `Stack.cka`.
     """
     return dict(stack.cka)
 

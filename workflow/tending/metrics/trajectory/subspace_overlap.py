@@ -1,4 +1,4 @@
-"""How far the leading directions of activations at one checkpoint are those at another."""
+"""Overlap of the leading directions of activations at two checkpoints."""
 
 import numpy as np
 
@@ -22,15 +22,16 @@ TABLED = True
 
 
 def subspace_overlap(stack: Stack) -> Measured:
-    """`overlap` ||U_s' U_t||_F^2 / k of one layer at all pairs of m steps, (m, m), and `chance`.
+    """Return `overlap` ||U_s' U_t||_F^2 / k of one layer at all pairs of m steps, and `chance`.
 
-    U_t (n, k) are the left singular vectors of the k largest singular values of the centred
-    activations, so that the overlap is the mean squared cosine of the principal angles between
-    the two subspaces of the space of sequences (Bjorck & Golub 1973). In [0, 1]. k is
-    `directions`, at most d and n - 1. NaN for a step whose activations have fewer directions
-    than k. With it its error, interval and null, by the names of `Stack.cka`: the error from
-    leaving out GROUPS random groups of sequences, of which subspaces are computed anew. `chance`,
-    (), is k / (n - 1): the mean over subspaces in random position, and over all permutations.
+    overlap: (m, m), in [0, 1]. U_t (n, k) are the left singular vectors of the k largest singular
+    values of the centred activations, so that the overlap is the mean squared cosine of the
+    principal angles between the two subspaces of the space of sequences (Bjorck & Golub 1973). k is
+    `directions`, at most d and n - 1. NaN for a step whose activations have fewer directions than
+    k. It comes with its error, interval and null, named as in `Stack.cka`; the error is that of a
+    delete-a-group jackknife over GROUPS random groups of sequences, which recomputes the subspaces.
+    `chance`, (), is k / (n - 1): the mean over subspaces in random position, and over all
+    permutations.
     """
     n, width = stack.unit(0).shape
     k = chosen(stack.directions, n, width)
@@ -44,12 +45,15 @@ def subspace_overlap(stack: Stack) -> Measured:
 
 
 def chosen(asked: int, n: int, width: int) -> int:
-    """Directions of a subspace of activations (n, width), at most as many as they can have."""
+    """Cap a requested number of directions at the largest rank of activations (n, width)."""
     return min(asked, n - 1, width)
 
 
 def _parts(x: Matrix, rows_per_sequence: int, k: int) -> list[Matrix]:
-    """Leading directions of all rows, then without each group of sequences, as they are for n."""
+    """Return leading directions of all rows, then without each group of sequences.
+
+    The random groups depend on the number of sequences alone.
+    """
     sequences = len(x) // rows_per_sequence
     groups = np.arange(sequences) % min(sequences, GROUPS)
     group = np.repeat(np.random.default_rng(sequences).permutation(groups), rows_per_sequence)
@@ -57,7 +61,7 @@ def _parts(x: Matrix, rows_per_sequence: int, k: int) -> list[Matrix]:
 
 
 def _leading(x: Matrix, k: int) -> Matrix:
-    """Leading left singular vectors, (n, k) or, of lower rank, as many as there are."""
+    """Return leading left singular vectors, (n, k), or fewer where the rank is lower."""
     try:
         return directions(centred(x))[0][:, :k]
     except UndefinedSimilarityError:
@@ -65,13 +69,16 @@ def _leading(x: Matrix, k: int) -> Matrix:
 
 
 def _overlaps(leading: list[Matrix], k: int) -> Matrix:
-    """Of all pairs, (m, m); NaN where there are fewer than k directions."""
+    """Compute overlaps of all pairs, (m, m); NaN where there are fewer than k directions."""
     defined = np.array([1.0 if u.shape[1] == k else np.nan for u in leading])
     return feature_space(leading.__getitem__, len(leading)) / k * np.outer(defined, defined)
 
 
 def _by_chance(leading: list[Matrix], overlap: Matrix) -> tuple[Matrix, Matrix]:
-    """The overlap is the CKA of the directions, so its permutations have the same moments."""
+    """Compute mean and 95 % quantile of the overlap under permutation, (m, m) each.
+
+    The overlap is the CKA of the directions, so its permutation moments are the same.
+    """
     if len(leading[0]) < LEAST:
         return overlap * np.nan, overlap * np.nan
     known, kind = kernels(leading.__getitem__, len(leading)), Biased()
@@ -81,7 +88,7 @@ def _by_chance(leading: list[Matrix], overlap: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def rows(measured: Measured, progress: Matrix, reference: int) -> dict[str, Tabled]:
-    """Overlap with the step before (NaN at the first) and with the reference step; chance."""
+    """Return overlaps with the previous step (NaN at the first) and the reference, and chance."""
     overlaps = [measured[f"overlap{part}"] for part in PARTS]
     none = np.full((overlaps[0].shape[0], 1), np.nan)
     before = [

@@ -1,4 +1,4 @@
-"""Activations and held-out losses of one checkpoint, by one forward pass.
+"""Activations and held-out losses of one checkpoint, from one forward pass.
 
 Belongs here: hooks, batching, early exit, the arrays that are written. Not here: comparing
 checkpoints (`stages.convergence`).

@@ -1,8 +1,8 @@
 """Activations of a model, layer by layer, and its held-out loss. No files.
 
-Only the base model runs; the language-model head is applied to the sequences of the held-out
-loss alone, in chunks. Values are read at the probed positions as they are computed and handed on
-after every batch, so nothing of the size of a whole layer's output is kept.
+Only the base model runs; the language-model head is applied, in chunks, only to the sequences of
+the held-out loss. Values are read at the probed positions as they are computed and passed on after
+every batch, so nothing as large as a whole layer's output is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +27,12 @@ from tending.stages.activations.early_exit import last_layer
 from tending.stages.activations.held_out_loss import sequence_losses
 from tending.stages.activations.hooks import Tap, listening, narrowing
 
-VERSION = 1  # raise it when a change alters the numbers: the workflow then extracts again
+VERSION = 1  # increase it when a change alters the numbers: the workflow then extracts again
 
-CPU_TOKENS = 512  # at a time: what lies between products stays in the cache
+CPU_TOKENS = 512  # per batch, so that intermediate results stay in the cache
 
 LOSS = "held_out_loss"
-CIRCUIT = "attention_ov"  # the component that is computed from what is heard, per head too
+CIRCUIT = "attention_ov"  # component computed from the hooked values, also per head
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int], None]
@@ -41,13 +41,14 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Extraction:
-    """How activations are taken.
+    """Settings for the extraction of activations.
 
     position: "last", "all", an index (negative from the end) into every sequence, or several.
-    batch_size: sequences at a time to begin with; halved when memory runs out.
-    loss_sequences: how many sequences, the first, to take the held-out loss of; 0 for none.
-    published: whether to take the activations of the published definition too.
-    components: names of what to take; those without activations are passed over.
+    batch_size: initial number of sequences per batch; halved when memory runs out.
+    sequences, loss_sequences: numbers of sequences, from the first, to probe and to compute the
+    held-out loss of; 0 for none.
+    published: whether to extract the activations of the published definition too.
+    components: names of components; those without activations are skipped.
     """
 
     position: Position = "last"
@@ -62,10 +63,10 @@ class Extraction:
 class Captured:
     """Arrays by component, float32, rows ordered by sequence and then by position.
 
-    (layers, rows, width), or (rows, width) of what a model has once. attention_ov_heads: (layers,
-    heads, rows, d_head), in coordinates that have the Gram matrix of the d_model-dimensional
-    values. held_out_loss: (loss_sequences,) float64, nats per predicted token.
-    published: `attention_ov` by the published definition, if it was asked for.
+    (layers, rows, width), or (rows, width) for a component that a model has once.
+    attention_ov_heads: (layers, heads, rows, d_head), in coordinates that preserve the Gram matrix
+    of the d_model-dimensional values. held_out_loss: (loss_sequences,) float64, nats per predicted
+    token. published: `attention_ov` by the published definition, if requested.
     """
 
     arrays: dict[str, Array]
@@ -73,7 +74,7 @@ class Captured:
 
 
 class OutOfMemoryError(MemoryError):
-    """One sequence at a time does not fit."""
+    """Raised where not even a single sequence fits in memory."""
 
 
 class _Memory:
@@ -93,7 +94,7 @@ class _Memory:
 def capture(
     model: Any, tokens: Tokens, settings: Extraction, progress: Progress, warn: Warn
 ) -> Captured:
-    """What `stream` hands on, as whole arrays."""
+    """Run `stream` and return its output as whole arrays."""
     memory = _Memory()
     stream(model, tokens, settings, memory, progress, warn)
     return Captured(memory.joined(False), memory.joined(True))
@@ -102,15 +103,15 @@ def capture(
 def stream(
     model: Any, tokens: Tokens, settings: Extraction, sink: Sink, progress: Progress, warn: Warn
 ) -> None:
-    """Run the model over the tokens and hand on what the study needs, batch by batch.
+    """Run the model over the tokens and pass the requested arrays to the sink, batch by batch.
 
     model: a causal language model of transformers. tokens: (sequences, length); the first
-    settings.sequences are probed, the first settings.loss_sequences scored. sink.append takes the
-    arrays of `Captured`, a batch or, if that is little, a few at a time. progress(n) is
-    called after every n sequences, warn(text) when the batch size is halved. Raises
+    settings.sequences are probed, the first settings.loss_sequences scored. sink.append receives
+    the arrays of `Captured` for one batch or, if that is small, a few batches at a time.
+    progress(n) is called after every n sequences, warn(text) when the batch size is halved. Raises
     OutOfMemoryError if a single sequence does not fit, and ValueError if there are too few
     sequences, a token is outside the vocabulary, a result is not finite, or the family lacks a
-    component or the published definition that is asked for.
+    requested component or the published definition.
     """
     kind = family(model.config.model_type)
     total = checked(tokens, settings, kind.architecture(model.config.to_dict()).vocabulary)
@@ -126,7 +127,7 @@ def stream(
             except RuntimeError as error:
                 batch_size = smaller(batch_size, tokens.shape[1], error, warn)
                 continue
-            while found:  # outside the try: nothing of a failed batch, and nothing stays
+            while found:  # outside the try: a failed batch adds nothing, and arrays are freed
                 gathered.append(*found.pop(0))
             gathered.end_of_batch()
             start += len(rows)
@@ -135,7 +136,7 @@ def stream(
 
 
 def at_once(batch_size: int, tokens: Tokens, most: int, device: torch.device) -> int:
-    """Sequences at a time to begin with: on the CPU `most` tokens: more take memory."""
+    """Return the initial batch size; on the CPU at most `most` tokens, as more only cost memory."""
     if device.type != "cpu":
         return batch_size
     length: int = tokens.shape[1]
@@ -143,11 +144,11 @@ def at_once(batch_size: int, tokens: Tokens, most: int, device: torch.device) ->
 
 
 def checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
-    """How many sequences to run; ValueError if the tokens cannot serve."""
+    """Return the number of sequences to run; ValueError if the tokens are not suitable."""
     total = max(settings.sequences, settings.loss_sequences)
     if len(tokens) < total:
         raise ValueError(
-            f"the corpus has {len(tokens)} sequences, {total} are asked for; make it anew (see "
+            f"the corpus has {len(tokens)} sequences, {total} are requested; rebuild it (see "
             f"`corpus.sequences` and `held_out_loss.sequences`)"
         )
     if settings.loss_sequences and tokens.shape[1] < 2:
@@ -165,14 +166,14 @@ def checked(tokens: Tokens, settings: Extraction, vocabulary: int) -> int:
 
 
 class _Run:
-    """One pass over the tokens: the layers' maps, and the modules that are listened at."""
+    """One pass over the tokens: the layers' attention maps and the hooked modules."""
 
     def __init__(self, model: Any, kind: Family, settings: Extraction, positions: Tensor) -> None:
         self.model = model
         self.settings = settings
         self.positions = positions.to(model.device)
         base, config = self.model.base_model, self.model.config.to_dict()
-        # detached, or the QR factors would be kept for a backward pass that never comes
+        # detached, lest the QR factors be kept for a backward pass that never happens
         weights = {name: p.detach() for name, p in base.named_parameters()}
         sizes = kind.architecture(config)
         layers, self.logit_cap = range(sizes.layers), sizes.logit_cap
@@ -192,11 +193,11 @@ class _Run:
         self.last = last_layer(base, kind, config, self.parts)
 
     def batch(self, rows: Tensor, start: int) -> list[tuple[str, Array, bool]]:
-        """Name, rows and whether they are published, of every array of one batch."""
+        """Run one batch; return for each array its name, rows and whether it is published."""
         wanted = max(0, min(self.settings.sequences - start, len(rows)))
         scored = max(0, min(self.settings.loss_sequences - start, len(rows)))
         narrow = narrowing(len(rows), wanted, self.positions)
-        last = None if scored else self.last  # the loss is of whole sequences
+        last = None if scored else self.last  # the loss needs whole sequences
         ending = nullcontext() if last is None else last.ending(narrow)
         hidden: Any = None
         with (
@@ -212,7 +213,7 @@ class _Run:
         return [(name, _finite(name, tensor), published) for name, tensor, published in found]
 
     def _arrays(self, heard: Mapping[str, list[Tensor]]) -> list[tuple[str, Tensor, bool]]:
-        """What is kept of the modules' values, layers first."""
+        """Convert the hooked values to the arrays that are kept, layers first."""
         found = []
         for part in self.parts:
             values = heard[part.name]
@@ -232,7 +233,7 @@ class _Run:
 
 
 def _parts(names: Sequence[str], model_type: str, kind: Family) -> list[Component]:
-    """The named components that have activations; ValueError if the family lacks one."""
+    """Return the named components that have activations; ValueError if the family lacks one."""
     parts = [part for part in map(component, names) if part.activations]
     for part in parts:
         if problem := inapplicable(part, model_type, kind):
@@ -241,7 +242,7 @@ def _parts(names: Sequence[str], model_type: str, kind: Family) -> list[Componen
 
 
 def _finite(name: str, values: Tensor) -> Array:
-    """As an array; ValueError if a value is not finite."""
+    """Convert to an array; ValueError if a value is not finite."""
     array = np.asarray(values.numpy())
     if not np.isfinite(array).all():
         raise ValueError(
@@ -252,12 +253,15 @@ def _finite(name: str, values: Tensor) -> Array:
 
 
 def lacks_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on a GPU or not."""
+    """Return whether an error from torch means that memory ran out, on a GPU or the CPU."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)
 
 
 def smaller(batch_size: int, length: int, error: RuntimeError, warn: Warn) -> int:
-    """Half the batch size if `error` is a lack of memory; otherwise the error goes on."""
+    """Halve the batch size if `error` means that memory ran out; otherwise raise it again.
+
+    Raises OutOfMemoryError if the batch is a single sequence already.
+    """
     if not lacks_memory(error):
         raise error
     if batch_size == 1:

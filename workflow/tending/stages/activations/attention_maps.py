@@ -1,4 +1,4 @@
-"""A layer's value and output maps, applied to what the value projection is given."""
+"""A layer's value and output maps, applied to the input of the value projection."""
 
 import numpy as np
 import torch
@@ -23,8 +23,11 @@ class AttentionMaps:
         self._gram_root = torch.from_numpy(r).to(output.device)
 
     def values(self, x: Tensor) -> Tensor:
-        """W_V^h LN(x) + b_V^h, clipped and normed: (rows, d_model) -> (heads, rows, d_head)."""
-        # batched over heads, so that none of the fused projection's values are copied
+        """Compute W_V^h LN(x) + b_V^h, clipped and normed, from LN(x).
+
+        (rows, d_model) -> (heads, rows, d_head).
+        """
+        # batched over heads, so that the fused projection's weights are not copied
         shared = x.float().expand(len(self._value), *x.shape)
         values = torch.bmm(shared, self._value.transpose(1, 2))
         if self._bias is not None:
@@ -36,9 +39,9 @@ class AttentionMaps:
         return values
 
     def heads(self, values: Tensor) -> Tensor:
-        """Each head's term in its own coordinates, (heads, rows, d_head)."""
+        """Compute each head's term in its own coordinates, (heads, rows, d_head)."""
         return torch.bmm(values, self._gram_root.transpose(1, 2))
 
     def whole(self, values: Tensor) -> Tensor:
-        """The sum over heads, (rows, d_model)."""
+        """Compute the sum over heads, (rows, d_model)."""
         return torch.mm(values.transpose(0, 1).flatten(1), self._outputs.t())

@@ -1,42 +1,42 @@
-"""Small batches of rows, handed on a few at a time: a file is written in larger pieces."""
+"""Buffering of small batches of rows, so that files are written in larger pieces."""
 
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-BYTES = 2**24  # at most, that are held back
+BYTES = 2**24  # buffered before they are passed on
 
 Array = npt.NDArray[Any]
 
 
 class Sink(Protocol):
-    """Takes what is captured, batch by batch: a file's writer, or memory."""
+    """Receiver of captured rows, batch by batch: a file's writer, or memory."""
 
     def append(self, name: str, rows: Array, published: bool = False) -> None:
-        """Further rows of an array, along its last axis but one; of a vector, further values."""
+        """Append rows to an array along its second-to-last axis, or values to a vector."""
 
 
 class Gathering:
-    """Holds rows back until there are BYTES of them; `flush` hands on the rest."""
+    """A buffer that passes rows on once it has BYTES of them; `flush` passes on the rest."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink, self._bytes = sink, 0
         self._held: dict[tuple[str, bool], list[Array]] = {}
 
     def append(self, name: str, rows: Array, published: bool = False) -> None:
-        """As a sink's."""
+        """Add rows to the buffer, as to a sink."""
         self._held.setdefault((name, published), []).append(rows)
         self._bytes += rows.nbytes
 
     def end_of_batch(self) -> None:
-        """Hand on what is held if it is enough; all arrays then have as many rows."""
+        """Flush if the buffer is full; at this point all arrays have equally many rows."""
         if self._bytes >= BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Hand on everything."""
-        while self._held:  # each is let go before the next is joined
+        """Pass on all buffered rows."""
+        while self._held:  # each array is freed before the next is joined
             name, published = first = next(iter(self._held))
             parts = self._held.pop(first)
             self._sink.append(name, joined(parts), published)
@@ -45,5 +45,5 @@ class Gathering:
 
 
 def joined(parts: list[Array]) -> Array:
-    """One array of them, along the rows; without a copy if there is one alone."""
+    """Concatenate parts along the rows; without a copy if there is only one."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=max(parts[0].ndim - 2, 0))

@@ -1,8 +1,8 @@
-"""The last layer, run no further than it is heard, and its MLP at the probed positions alone.
+"""Early exit: stop the last layer after its last hooked module, and narrow its MLP.
 
-Nothing that is kept depends on the rest: what follows the last module that is listened at, and
-what the last MLP makes of positions that are not probed. Where attention and MLP stand side by
-side, the MLP does not depend on the last layer's attention either.
+Nothing that is kept depends on modules after the last hooked one, or on the last MLP's output at
+positions that are not probed. Where attention and MLP are parallel, the MLP does not depend on the
+last layer's attention either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,17 @@ from tending.families import Config, Family, attention_aside, gated
 from tending.stages.activations.hooks import Narrow
 
 
-class _Heard(Exception):  # noqa: N818 - no error: the model has said all that is listened for
-    """Ends the model's pass."""
+class _Heard(Exception):  # noqa: N818 - no error: all hooked values have been computed
+    """Raised to end the model's forward pass."""
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """What of the last layer is cut short. Its modules are those of `family` files.
+    """Parts of the last layer that are skipped or narrowed; modules as named by the family files.
 
-    end: after which nothing is heard. narrowed: given the probed positions alone. attention: left
-    out but for `value`, which is given the probed positions alone; None if it is needed.
+    end: the last module that runs. narrowed: modules that receive the probed positions only.
+    attention: module that is skipped except for `value`, which then receives the probed positions
+    only; None if its output is needed.
     """
 
     end: nn.Module
@@ -36,13 +37,13 @@ class LastLayer:
 
     @property
     def heard_narrow(self) -> set[nn.Module]:
-        """Modules that see the probed positions alone."""
+        """Modules that receive the probed positions only."""
         inner = {self.end, *self.narrowed} if self.narrowed else set()
         return inner | ({self.value} if self.attention is not None else set())
 
     @contextmanager
     def ending(self, narrow: Narrow) -> Iterator[None]:
-        """Within it a pass of the model ends, quietly, after what is heard."""
+        """Within this context, end forward passes after the last hooked module, without error."""
         with ExitStack() as stack:
 
             def hooked(handle: Any) -> None:
@@ -60,7 +61,7 @@ class LastLayer:
 def last_layer(
     base: nn.Module, kind: Family, config: Config, parts: Sequence[Component]
 ) -> LastLayer | None:
-    """How the last layer can be cut short if these components are heard; None if it cannot."""
+    """Determine how to exit early given the hooked components; None if that is not possible."""
     last = kind.architecture(config).layers - 1
     heard = {probing(part.name).probe(kind, last).module for part in parts if part.layers}
     value, attention = kind.value_module(last), kind.attention_module(last)
@@ -87,7 +88,10 @@ def _end(*_: object) -> None:
 
 @contextmanager
 def _replaced(attention: nn.Module, value: nn.Module, narrow: Narrow) -> Iterator[None]:
-    """Attention that computes its values alone, and gives nothing: what it gives is not used."""
+    """Within this context, reduce attention to its value projection; its output is a placeholder.
+
+    That output is not used.
+    """
 
     def forward(*args: Tensor, **kwargs: Any) -> tuple[Tensor, None]:
         given = args[0] if args else kwargs["hidden_states"]
@@ -98,4 +102,4 @@ def _replaced(attention: nn.Module, value: nn.Module, narrow: Narrow) -> Iterato
     try:
         yield
     finally:
-        del attention.forward  # the class's own is seen again
+        del attention.forward  # restores the class's own method

@@ -1,4 +1,4 @@
-"""A model's next-token loss of held-out sequences, from its hidden states. No files."""
+"""Next-token loss of a model on held-out sequences, from its hidden states. No files."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LOGITS_PER_CHUNK = 2**22  # 16 MiB in float32, held two or three times
+LOGITS_PER_CHUNK = 2**22  # 16 MiB in float32, of which two or three copies exist at a time
 
 
 def next_token_logits(head: Any, hidden: Tensor, logit_cap: float | None) -> Tensor:
-    """What the model's softmax is taken of, (..., rows of the head), float32.
+    """Compute the logits, (..., rows of the head), float32.
 
     hidden: (..., width of the head); logit_cap: see `Architecture`.
     """
@@ -19,10 +19,10 @@ def next_token_logits(head: Any, hidden: Tensor, logit_cap: float | None) -> Ten
 
 
 def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | None) -> Tensor:
-    """Mean next-token loss of every sequence in nats, (sequences,), float64.
+    """Compute the mean next-token loss of every sequence in nats, (sequences,), float64.
 
     hidden: (sequences, length, width of the head), rows: (sequences, length); logit_cap: see
-    `Architecture`. The logits of some tokens at a time are held; the log-softmax is taken in
+    `Architecture`. Logits are computed for a chunk of tokens at a time; the log-softmax is in
     float32.
     """
     flat, targets = hidden[:, :-1].flatten(0, 1), rows[:, 1:].flatten()
@@ -35,10 +35,10 @@ def sequence_losses(head: Any, hidden: Tensor, rows: Tensor, logit_cap: float | 
 def summed_loss(
     head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | None
 ) -> tuple[float, Tensor]:
-    """Summed loss of all tokens in nats, and its gradient by the hidden states.
+    """Compute the summed loss of all tokens in nats, and its gradient by the hidden states.
 
     hidden: (sequences, length, width of the head) before each token of targets (sequences,
-    length). The logits of some tokens at a time are held, and nothing of the head's gradient.
+    length). Logits are computed for a chunk of tokens at a time, without the head's gradient.
     """
     flat, wanted = hidden.detach().flatten(0, 1), targets.flatten()
     gradient, total = torch.empty_like(flat), 0.0
@@ -51,15 +51,16 @@ def summed_loss(
 
 
 def token_losses(head: Any, hidden: Tensor, targets: Tensor, logit_cap: float | None) -> Tensor:
-    """Loss of every token in nats, (tokens,), float32.
+    """Compute the loss of every token in nats, (tokens,), float32.
 
-    hidden: (tokens, width of the head) before each of the targets (tokens,). All logits are held.
+    hidden: (tokens, width of the head) before each of the targets (tokens,). All logits are in
+    memory at once.
     """
     logits = next_token_logits(head, hidden, logit_cap)
     return nn.functional.cross_entropy(logits, targets, reduction="none")
 
 
 def _parts(head: Any, targets: Tensor) -> Iterator[slice]:
-    """Tokens whose logits are held at a time."""
+    """Return slices of tokens whose logits are computed at a time."""
     step = max(1, LOGITS_PER_CHUNK // int(head.weight.shape[0]))
     return (slice(begin, begin + step) for begin in range(0, len(targets), step))

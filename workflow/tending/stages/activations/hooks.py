@@ -1,4 +1,4 @@
-"""What modules of a running model take in or give out, at the probed positions."""
+"""Hooks on a model's modules that collect their inputs or outputs at the probed positions."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,17 +13,17 @@ Narrow = Callable[[Tensor], Tensor]  # (rows, length, width) to (rows, positions
 
 @dataclass(frozen=True)
 class Tap:
-    """A module to listen at, under a name that several may share, and on which side."""
+    """A module to hook, the name it is collected under, which several may share, and the side."""
 
     name: str
     module: nn.Module
-    gives: bool  # its output, otherwise its input
+    gives: bool  # hook its output, otherwise its input
 
 
 def narrowing(rows: int, wanted: int, positions: Tensor) -> Narrow:
-    """Keeps the first `wanted` of `rows` sequences, at `positions`.
+    """Return a function that keeps the first `wanted` of `rows` sequences, at `positions`.
 
-    It takes (rows, length, width), or all sequences as one, as OPT's MLPs see them, and gives
+    It maps (rows, length, width), or all sequences flattened into one as in OPT's MLPs, to
     (wanted, positions, width).
     """
 
@@ -38,10 +38,11 @@ def narrowing(rows: int, wanted: int, positions: Tensor) -> Narrow:
 def listening(
     taps: Sequence[Tap], narrow: Narrow, wanted: bool, narrowed: Collection[nn.Module] = ()
 ) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect what passes while the model runs, by name, in the order in which modules run.
+    """Collect values of the hooked modules by name, in the order in which the modules run.
 
-    What `narrow` leaves of it, (sequences * positions, width) each; nothing is heard if it is not
-    `wanted`. Modules among `narrowed` see that alone. Modules may give tuples, whose first counts.
+    Values are passed through `narrow` and flattened to (sequences * positions, width); nothing is
+    collected unless `wanted`. Modules in `narrowed` already receive narrowed values. Of a tuple that
+    a module returns, the first element is collected.
     """
     heard: dict[str, list[Tensor]] = {tap.name: [] for tap in taps}
 

@@ -1,4 +1,4 @@
-"""Scores of one checkpoint's activations against the reference's, for every layer and head."""
+"""Similarity of one checkpoint's activations to the reference's, for every layer and head."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ class Source(Protocol):
     shapes: dict[str, tuple[int, ...]]
 
     def matrix(self, name: str, index: Index) -> Array:
-        """The (rows, width) matrix of a component at (layer,) or (layer, head)."""
+        """Return the (rows, width) matrix of a component at (layer,) or (layer, head)."""
 
 
 def compare(
@@ -31,13 +31,13 @@ def compare(
     warn: Warn,
     rows_per_sequence: int = 1,
 ) -> dict[str, dict[str, Estimates]]:
-    """metric -> component -> scores and their errors, (layers,) or (layers, heads).
+    """Compute metric -> component -> scores and their errors, (layers,) or (layers, heads).
 
-    rows_per_sequence: neighbouring rows of one sequence, which are not independent.
-    A score that is not defined, as for a head that gives the same output for every sequence, is
-    NaN with all that belongs to it, and warn(text) names it. So are all scores of heads for a
-    metric that depends on coordinates: of a head only the inner products of its outputs are
-    stored. Raises ValueError if the shapes differ.
+    rows_per_sequence: consecutive rows of one sequence, which are not independent.
+    An undefined score, as for a head with the same output for every sequence, is NaN together with
+    its error, interval and null, and warn(text) names it. So are all scores of heads for a metric
+    that depends on coordinates, because for heads only the inner products of outputs are stored.
+    Raises ValueError if the shapes differ.
     """
     scores: dict[str, dict[str, Estimates]] = {name: {} for name in metrics}
     for component in components:
@@ -70,20 +70,20 @@ def _put(estimate: uncertainty.Estimate, into: Estimates, index: Index) -> None:
 
 
 class _Sides:
-    """The two representations of one layer or head, read when a metric first asks for them."""
+    """The two representations of one layer or head, read when a metric first needs them."""
 
     def __init__(self, here: Source, there: Source, component: str, index: Index) -> None:
         self._sources = here, there
         self._place = component, index
-        # what fits in memory is read whole: a null of permuted sequences needs all rows at once
+        # read whole if it fits in memory: permuting sequences for a null needs all rows at once
         self._tall = here.shapes[component][-2] > ROWS_AT_ONCE
         self._rows: tuple[Any, Any, Prepared] | None = None
         self._matrices: tuple[Any, Any, Prepared] | None = None
 
     def of(self, metric: Similarity) -> tuple[Any, Any, Prepared]:
-        """Whole matrices; of many rows, for a metric that streams, rows to be read in parts.
+        """Return both sides and the computations on them that metrics share.
 
-        With what metrics need of both and share.
+        The sides are whole matrices or, if tall and for a metric that streams, rows in blocks.
         """
         if metric.streams and self._tall:
             readers = [getattr(source, "rows", None) for source in self._sources]
@@ -103,7 +103,7 @@ def _prepared(sides: Iterable[Any]) -> tuple[Any, Any, Prepared]:
 def _applicable(
     metrics: dict[str, Similarity], component: str, heads: bool, warn: Warn
 ) -> dict[str, Similarity]:
-    """The metrics that a component can be compared by; warn(text) names the others."""
+    """Return the metrics that apply to a component; warn(text) names the others."""
     taken = {n: m for n, m in metrics.items() if m.any_coordinates or not heads}
     for name in [n for n in metrics if n not in taken]:
         warn(

@@ -1,4 +1,4 @@
-"""Metrics that are taken of some components only, as the params of a rule name them."""
+"""Restriction of metrics to some components, as given in the params of a rule."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,10 +6,13 @@ from tending.core.store import part_of
 
 
 def parsed(lines: Iterable[str]) -> dict[str, list[str]]:
-    """metric -> components, from `metric component component ...`; others are of all."""
+    """Parse lines `metric component component ...` into metric -> components.
+
+    Metrics without a line apply to all components.
+    """
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 
 def taken(restricted: Mapping[str, list[str]], metric: str, dataset: str) -> bool:
-    """Whether a metric is taken of the component that a dataset holds."""
+    """Return whether a metric applies to the component that a dataset holds."""
     return metric not in restricted or part_of(dataset)[0] in restricted[metric]

@@ -1,4 +1,4 @@
-"""The score early in training, the median over layers, with its interval over sequences."""
+"""Scores early in training: median over layers, with an interval over sequences."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from tending.stages.convergence.layer_median import median
 
 
 def early_quantity(metric: str) -> str:
-    """The median over layers at the last checkpoint within the early part of training."""
+    """Name the median over layers at the last checkpoint within the early part of training."""
     return f"{metric}_early_score"
 
 
@@ -23,7 +23,7 @@ class _Median(NamedTuple):
 
 
 class EarlyScores:
-    """The last early checkpoint of every model, followed file by file in ascending steps."""
+    """Median scores at each model's last early checkpoint; files are added in ascending steps."""
 
     def __init__(
         self,
@@ -32,15 +32,18 @@ class EarlyScores:
         training_steps: Mapping[str, int],
         only: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """early: a fraction of training. only: components of a metric that is not taken of all."""
+        """Start without scores.
+
+        early: a fraction of training. only: components of each metric that is restricted to some.
+        """
         self._metrics, self._early, self._only = metrics, early, only or {}
         self._training_steps = training_steps
         self._found: dict[tuple[str, str, str], _Median] = {}
 
     def add(self, scores: Scores) -> None:
-        """The scores of the next checkpoint of a model; whole layers are taken.
+        """Add the scores of whole layers at a model's next checkpoint.
 
-        Those of the reference step, which are 1 by construction, are not.
+        The reference step is skipped, because its scores are 1 by construction.
         """
         place = where(scores.attributes, self._training_steps)
         if place.progress > self._early or place.step == scores.attributes.get("reference_step"):
@@ -55,8 +58,9 @@ class EarlyScores:
                     self._found[key] = _Median(place, estimates.value.size, *ends)
 
     def blocks(self) -> list[Columns]:
-        """Rows of the table `stabilisation`, without a layer; none of a model with no checkpoint
-        that is early.
+        """Return rows of the table `stabilisation`, without a layer.
+
+        A model without an early checkpoint has none.
         """
         blocks: list[Columns] = []
         for (_, metric, name), found in self._found.items():

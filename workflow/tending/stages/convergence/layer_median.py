@@ -1,4 +1,4 @@
-"""The median of a score over layers, with what its sequences leave open."""
+"""Median of a score over layers, with its sampling uncertainty over sequences."""
 
 import numpy as np
 
@@ -8,15 +8,16 @@ LOW, HIGH = 0.025, 0.975
 
 
 def median(estimates: Estimates) -> Estimates:
-    """Estimates of (..., layers) as those of their median, (..., 1).
+    """Reduce estimates of (..., layers) to those of their median, (..., 1).
 
-    The median is taken within each resample, so that layers move together as they do: the standard
-    error is the standard deviation of the resamples' medians, the interval from their 2.5 % to
-    their 97.5 % quantile. The null is the median of the layers' nulls, mean and quantile each. NaN
-    where a layer has no value; error and interval also where one has no resamples.
+    The median is computed within each resample, which preserves the dependence between layers: the
+    standard error is the standard deviation of the resamples' medians, and the interval runs from
+    their 2.5 % to their 97.5 % quantile. The null is the median of the layers' nulls, for mean and
+    quantile each. NaN where a layer has no value; error and interval also where one has no
+    resamples.
     """
     draws = np.median(estimates.draws.astype(np.float64), axis=-2, keepdims=True)
-    # of 200 draws the fifth from either end: between the two lie 95 % of further ones
+    # the fifth of 200 draws from either end; 95 % of further draws lie between the two
     low, high = np.quantile(draws, [LOW, HIGH], axis=-1, method="weibull")
     value, null_mean, null_high = (
         np.median(numbers, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Scores of layers on the first n sequences, for several n: how much of a score is sample size."""
+"""Dependence of layers' scores on sample size: scores on the first n sequences for several n."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -30,11 +30,11 @@ def score_blocks(
     warn: Warn,
     only: Mapping[str, list[str]],
 ) -> Iterator[Columns]:
-    """Rows of every whole layer, metric and n: the score with its 95 % interval, and its null.
+    """Yield rows for every whole layer, metric and n: score, 95 % interval, error and null.
 
     here, there: activations of a checkpoint and of the reference. Samples are the first n sequences
-    of the corpus, so each holds the smaller ones. Scores that are not defined are left out, and
-    warn(text) names them. only: components of a metric that is not taken of all.
+    of the corpus, so each contains the smaller ones. Undefined scores are left out, and warn(text)
+    names them. only: components of each metric that is restricted to some.
     """
     positions = here.shapes[next(n for n in here.shapes if n != LOSS)][-2]
     positions //= int(here.attributes["sequences"])
@@ -59,7 +59,7 @@ def score_blocks(
 
 
 def _first(file: Reader, name: str, index: tuple[int, ...], rows: int) -> Array | Rows:
-    """The first rows: in memory where they are few, otherwise to be read block by block."""
+    """Return the first rows, in memory where they are few, otherwise to be read in blocks."""
     found = file.rows(name, index, first=rows)
     return found if rows > ROWS_AT_ONCE else np.concatenate(list(found.blocks()))
 

@@ -1,11 +1,11 @@
 """Stabilisation in resamples of the sequences: 95 % intervals of the brackets.
 
-A resample weighs the same sequences at every step and layer, so the scores of one draw are a whole
-trajectory, which settles somewhere. Over the draws, `low` is the 2.5 % quantile of the brackets'
-lower ends and `high` the 97.5 % quantile of their upper ends; `value` is the median of what is the
-bracket's value: the upper end, and of shares the lower one. A draw that never settles counts as
-later than all that do. Where a score has no resamples, because it is not defined in parts of the
-sequences, nothing is known of when it settles in them, and there is no interval.
+A resample weights sequences alike at every step and layer, so the scores of one draw form a whole
+trajectory with its own settling time. Over the draws, `low` is the 2.5 % quantile of the brackets'
+lower ends and `high` the 97.5 % quantile of their upper ends; `value` is the median of the upper
+ends or, for shares of layers, of the lower ends. A draw that never settles counts as later than all
+that do. A score that is undefined for subsets of the sequences has no resamples, and therefore no
+interval.
 """
 
 import math
@@ -31,12 +31,12 @@ Cells = npt.NDArray[np.bool_]
 
 
 def interval_quantity(quantity: str) -> str:
-    """The interval of a quantity of stabilisation over resamples of the sequences."""
+    """Name the interval of a stabilisation quantity over resamples of the sequences."""
     return f"{quantity}_interval"
 
 
 class Resamples:
-    """Trajectories of all draws of a study, followed file by file in ascending steps."""
+    """Settling of the trajectories of all draws of a study; files are added in ascending steps."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class Resamples:
         thresholds: Sequence[float],
         only: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """only: components of a metric that is not taken of all."""
+        """Start without scores. only: components of each metric that is restricted to some."""
         self._metrics, self._thresholds, self._only = metrics, thresholds, only or {}
         self._settling: dict[tuple[str, str, str], Settling] = {}
         self._unknown: dict[tuple[str, str, str], Cells] = {}
         self._places: dict[str, dict[str, Any]] = {}
 
     def add(self, scores: Scores) -> None:
-        """The scores of the next checkpoint of a model. ValueError if its steps do not ascend."""
+        """Add the scores of a model's next checkpoint; ValueError if its steps do not ascend."""
         model, step = str(scores.attributes["model"]), int(scores.attributes["step"])
         place = {name: scores.attributes[name] for name in ("study", "parameters")}
         self._places[model] = {**place, "model": model}
@@ -66,7 +66,7 @@ class Resamples:
                 self._unknown[key] = self._unknown.get(key, np.zeros_like(lacking)) | lacking
 
     def blocks(self, early: float, training_steps: Mapping[str, int]) -> list[Columns]:
-        """Rows of the table `stabilisation`; early: the fraction of training called early."""
+        """Return rows of the table `stabilisation`; early: fraction of training called early."""
         return [
             block
             for (model, name, metric), settling in self._settling.items()
@@ -87,7 +87,7 @@ def _part(name: str) -> dict[str, str]:
 
 
 def _known(ends: tuple[Ends, Ends], unknown: Cells) -> tuple[Ends, Ends]:
-    """NaN in all draws of the cells of which some step has no resamples."""
+    """Set all draws to NaN for cells without resamples at some step."""
     low, high = (np.where(unknown[..., None], np.nan, end) for end in ends)
     return low, high
 
@@ -99,10 +99,11 @@ def _blocks(
     training_steps: int,
     early: float | None,
 ) -> list[Columns]:
-    """ends: ([layers[, heads],] draws), in steps; NaN where nothing is known, which leaves the
-    layer's interval and those over layers empty. early: None for heads, which have no summary.
+    """Return rows of one component, metric and threshold.
 
-    Nor has what a model has once, without layers.
+    ends: ([layers[, heads],] draws), in steps; NaN where unknown, which leaves the layer's interval
+    and those over layers empty. early: None for heads, which have no summary over layers; nor have
+    components without layers.
     """
     *outer, draws = ends[0].shape
     places = [place.ravel() for place in np.indices(outer)]
@@ -125,7 +126,7 @@ def _blocks(
 
 
 def _shares(low: Ends, high: Ends, limit: float) -> tuple[Ends, Ends]:
-    """Share of layers settled by `limit` in every draw, for certain and possibly, (1, draws)."""
+    """Return the share of layers certainly and possibly settled by `limit`, (1, draws) each."""
     certain = (high <= limit).mean(axis=0, keepdims=True)
     possible = np.maximum(certain, (low < limit).mean(axis=0, keepdims=True))
     unknown = np.isnan(high).any(axis=0, keepdims=True)
@@ -133,7 +134,7 @@ def _shares(low: Ends, high: Ends, limit: float) -> tuple[Ends, Ends]:
 
 
 def _interval(low: Ends, high: Ends) -> dict[str, Ends]:
-    """Of the ends of brackets in draws, (cells, draws): columns of (cells,)."""
+    """Reduce ends of brackets, (cells, draws), to columns of (cells,)."""
     return {
         "value": _quantile(high, MIDDLE),
         "low": _quantile(low, LOW),
@@ -142,9 +143,9 @@ def _interval(low: Ends, high: Ends) -> dict[str, Ends]:
 
 
 def _quantile(ends: Ends, share: float) -> Ends:
-    """The smallest draw that at least this share of draws do not exceed; NaN if infinite.
+    """Return the smallest draw that at least this share of draws do not exceed; NaN if infinite.
 
-    No mean of two draws: between checkpoints nothing was measured, and infinity has no mean.
+    Draws are not interpolated: nothing was measured between checkpoints, and draws may be infinite.
     """
     at = math.ceil(share * ends.shape[-1]) - 1
     found = np.sort(ends, axis=-1)[..., at]
