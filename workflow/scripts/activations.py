@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tending.core import positions, store
 from tending.core.progress import progress
-from tending.hub import fetching
-from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.models import checkpoint_record
 from tending.run.job import running
 from tending.stages.activations import activations as extraction
+from tending.stages.opened import opened
 from tending.study import row_limits
 
 
@@ -28,8 +28,7 @@ def main(
     probed = len(positions.indices(settings.position, probe.shape[1]))
     row_limits.check(settings.sequences, probed, similarity)
     total = max(settings.sequences, settings.loss_sequences)
-    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
-        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
+    with opened(checkpoint, study, keep, device, dtype) as place:
         attributes = {
             **checkpoint_record.attributes(study, checkpoint),
             "corpus_sha256": corpus.attributes["corpus_sha256"],
@@ -37,13 +36,10 @@ def main(
             "position": positions.recorded(settings.position),
             "sequences": settings.sequences,
             "dtype": dtype,
-            "device": chosen.type,
+            "device": place.device.type,
             "extraction_version": extraction.VERSION,
         }
-        lean_transformers.import_model_class(checkpoint.family)
-        model = loading.load_model(
-            Path(checkpoint.folder), dtype, chosen, settings.loss_sequences > 0
-        )
+        model = place.load(with_loss=settings.loss_sequences > 0)
         with (
             progress(total, "sequences") as advance,
             store.writing(output, attributes, settings.sequences * probed) as sink,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tending.core import store
 from tending.core.progress import progress
-from tending.hub import fetching
-from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.models import checkpoint_record
 from tending.run.job import running
 from tending.stages.divergence import divergence, divergence_files
 from tending.stages.divergence.divergence_config import Positions, probed
+from tending.stages.opened import opened
 
 
 def main(
@@ -32,21 +32,18 @@ def main(
     places = tuple(probed(positions, probe.shape[1]))
     with (
         store.Reader(reference) as file,
-        fetching.weights(checkpoint, study, keep),
-        gpu_lock.taken(device) as chosen,
+        opened(checkpoint, study, keep, device, dtype) as place,
     ):
-        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
         count = file.shapes[divergence_files.LOGITS][1]
         settings = divergence.Predicted(sequences, places, count, batch_size)
         attributes = divergence_files.attributes(
-            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, chosen.type
+            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, place.device.type
         )
         divergence_files.check(
             reference, file.attributes, attributes, checkpoint_record.read(reference_record)
         )
         rows = partial(file.part, divergence_files.LOGITS)
-        lean_transformers.import_model_class(checkpoint.family)
-        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
+        model = place.load()
         with progress(sequences, "sequences") as advance:
             found = divergence.divergences(model, probe, settings, rows, advance, logging.warning)
         divergence_files.write(output, found, attributes, file.attributes)

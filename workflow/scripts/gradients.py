@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 
 from tending.core.progress import progress
-from tending.hub import fetching
-from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading
+from tending.models import checkpoint_record
 from tending.run.job import running
 from tending.stages.gradients import gradient_batches, gradient_file, gradients
+from tending.stages.opened import opened
 
 
 def main(
@@ -25,19 +25,18 @@ def main(
     checkpoint, taken = checkpoint_record.read(record), gradient_batches.read(batches, parts)
     names = [name for name, _ in taken.batches]
     sequences = sum(len(tokens) for _, tokens in taken.batches)
-    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
-        logging.info("%s in %s on %s: %s", checkpoint.folder, dtype, chosen, ", ".join(names))
+    with opened(checkpoint, study, keep, device, dtype) as place:
+        logging.info("batches: %s", ", ".join(names))
         attributes = {
             **checkpoint_record.attributes(study, checkpoint),
             "corpus_sha256": taken.sha256,
             "tokens_shape": (len(names), *taken.batches[0][1].shape),
             "training_batches": taken.of_training,
             "dtype": dtype,
-            "device": chosen.type,
+            "device": place.device.type,
             "gradients_version": gradients.VERSION,
         }
-        lean_transformers.import_model_class(checkpoint.family)
-        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
+        model = place.load()
         with progress(sequences, "sequences") as advance:
             measured = gradients.of_batches(
                 model, taken.batches, settings, advance, logging.warning

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tending.core import store
 from tending.core.progress import progress
-from tending.hub import fetching
-from tending.models import checkpoint_record, gpu_lock, lean_transformers, loading, vocabulary
+from tending.models import checkpoint_record, vocabulary
 from tending.run.job import running
 from tending.stages.divergence import divergence, divergence_files
 from tending.stages.divergence.divergence_config import Positions, probed
+from tending.stages.opened import opened
 
 
 def main(
@@ -30,14 +30,12 @@ def main(
     checkpoint, corpus = checkpoint_record.read(record), store.read_arrays(tokens, ["tokens"])
     probe = corpus.arrays["tokens"]
     places = tuple(probed(positions, probe.shape[1]))
-    with fetching.weights(checkpoint, study, keep), gpu_lock.taken(device) as chosen:
-        logging.info("%s in %s on %s", checkpoint.folder, dtype, chosen)
-        lean_transformers.import_model_class(checkpoint.family)
-        model = loading.load_model(Path(checkpoint.folder), dtype, chosen)
+    with opened(checkpoint, study, keep, device, dtype) as place:
+        model = place.load()
         settings = divergence.Predicted(sequences, places, count, batch_size)
         settings = replace(settings, vocabulary=divergence.vocabulary(model, count))
         attributes = divergence_files.attributes(
-            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, chosen.type
+            study, checkpoint, corpus.attributes, probe.shape, settings, dtype, place.device.type
         )
         with (
             progress(sequences, "sequences") as advance,

@@ -99,6 +99,15 @@ def test_captions_say_first_what_is_seen_and_then_what_not_to_conclude(
     assert 5 <= len(conclusion.split()) <= NOT_TO_CONCLUDE, conclusion
 
 
+@every_caption
+def test_a_tag_at_the_end_of_a_line_does_not_join_paragraphs(caption: str) -> None:
+    """Snakemake's Jinja drops the line break after a tag, and with it one of two."""
+    lines = (CAPTIONS / caption).read_text("utf-8").splitlines()
+    for line, blank, after in zip(lines, lines[1:], lines[2:], strict=False):
+        joined = line.endswith("%}") and not blank and after and not after.startswith("{%")
+        assert not (joined and re.sub(r"\{%.*?%\}", "", line)), line
+
+
 @every_study
 def test_a_long_sentence_stands_in_one_caption(study: str) -> None:
     homes: dict[str, set[str]] = defaultdict(set)

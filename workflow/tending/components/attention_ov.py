@@ -6,6 +6,7 @@ Gradient: the first-order change of the product, G_O W_V + W_O G_V (see docs/def
 """
 
 from tending.components import Probe
+from tending.components._projection import value_and_output_modules
 from tending.components._weights import (
     Factors,
     ModelWeights,
@@ -31,9 +32,7 @@ def spectra(weights: ModelWeights, layer: int) -> Spectra:
     return Spectra(whole=circuit_spectrum(attention), heads=head_spectra(attention))
 
 
-def modules(kind: Family, layer: int) -> list[str]:
-    """The projections that hold W_V and W_O."""
-    return [kind.value_module(layer), kind.attention_module(layer)]
+modules = value_and_output_modules
 
 
 def factors(weights: ModelWeights, layer: int) -> Factors:

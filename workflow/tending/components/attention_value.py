@@ -6,8 +6,8 @@ are one stored matrix, it is the rows of the values.
 
 from typing import Any
 
-from tending.components._weights import ModelWeights, Spectra, of_matrix
-from tending.families import Family
+from tending.components._projection import spectra_of, value_and_output_modules
+from tending.components._weights import ModelWeights
 
 LABEL = "Attention W_V"
 DESCRIPTION = "attention's value matrix W_V, (value heads d_head) x d"
@@ -18,11 +18,6 @@ ONE_MATRIX = True
 GRADIENTS = True
 
 
-def spectra(weights: ModelWeights, layer: int) -> Spectra:
-    """min(d, value heads d_head) values."""
-    return of_matrix(matrix(weights, layer))
-
-
 def matrix(weights: ModelWeights, layer: int) -> Any:
     """W_V, (value heads d_head, d)."""
     attention = weights.kind.attention(weights.tensors, weights.config, layer)
@@ -31,6 +26,5 @@ def matrix(weights: ModelWeights, layer: int) -> Any:
     return attention.value[:: heads // distinct].reshape(-1, d_model)
 
 
-def modules(kind: Family, layer: int) -> list[str]:
-    """The projections that hold W_V and W_O, which families read together."""
-    return [kind.value_module(layer), kind.attention_module(layer)]
+spectra = spectra_of(matrix)
+modules = value_and_output_modules

@@ -41,8 +41,8 @@ def listening(
     """Collect values of the hooked modules by name, in the order in which the modules run.
 
     Values are passed through `narrow` and flattened to (sequences * positions, width); nothing is
-    collected unless `wanted`. Modules in `narrowed` already receive narrowed values. Of a tuple that
-    a module returns, the first element is collected.
+    collected unless `wanted`. Modules in `narrowed` already receive narrowed values. If a module
+    returns a tuple, its first element is collected.
     """
     heard: dict[str, list[Tensor]] = {tap.name: [] for tap in taps}
 

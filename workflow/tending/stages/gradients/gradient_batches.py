@@ -1,7 +1,7 @@
-"""The batches of tokens that gradients are taken of, and the files that hold them.
+"""Batches of tokens on which gradients are computed, and the files that hold them.
 
 Update t uses the batch of step t, counted from 0, and leads from checkpoint t to checkpoint t + 1:
-at checkpoint t, the batches of steps below t have been learned from and that of step t comes next.
+checkpoint t has been trained on the batches of steps below t, and that of step t comes next.
 """
 
 import json
@@ -20,10 +20,10 @@ from tending.stages.training import data_order
 if TYPE_CHECKING:
     from tending.corpus._parquet import Shard
 
-VERSION = 1  # raise it when a change alters the batches: their gradients are then taken anew
+VERSION = 1  # increase it when a change alters the batches: gradients are then recomputed
 
 TOKENS = "tokens"
-NAMES = "names"  # attribute: what the batches are called, as JSON
+NAMES = "names"  # attribute: names of the batches, as JSON
 SEE_ROWS = "`gradients.data.rows_per_step` and `gradients.sequences`"
 SEE_STEPS = ("`gradients.data` and `gradients.window`", "`gradients.sequences`")
 
@@ -32,7 +32,7 @@ Batches = list[tuple[str, Tokens]]  # name, (sequences, length + 1): row t predi
 
 @dataclass(frozen=True)
 class Read:
-    """Batches and the hash of their tokens; of_training: they are the data of training steps."""
+    """Batches and the hash of their tokens; of_training: whether they come from training steps."""
 
     batches: Batches
     sha256: str
@@ -40,12 +40,12 @@ class Read:
 
 
 def name(step: int) -> str:
-    """What a training batch is called in files and errors."""
+    """Return the name of a training batch in files and errors."""
     return f"training step {step}"
 
 
 def of_training(stream: Tokens, asked: Mapping[str, Any]) -> Batches:
-    """Batches of a model that the workflow trained.
+    """Return training batches of a model that the workflow trained.
 
     stream: its training data. asked: `steps`, `sequences` (the first of each batch) and the
     recipe's `batch`, `sequence_length`, `seed` and, if it has a limit, `training_tokens`.
@@ -59,18 +59,18 @@ def of_training(stream: Tokens, asked: Mapping[str, Any]) -> Batches:
 
 
 def of_dataset(pin: Path, asked: Mapping[str, Any], context: int) -> Batches:
-    """Batches out of a dataset on the hub whose rows are in training order, at the pinned commit.
+    """Read training batches from a hub dataset in training order, at the pinned commit.
 
-    asked: `steps`, `sequences` and the keys of `gradients.data`. context: tokens that the models
-    can read; rows keep one more, which the last of them predicts. Raises CorpusError if the
-    dataset has no such rows, HubError if it cannot be read.
+    asked: `steps`, `sequences` and the keys of `gradients.data`. context: context length of the
+    models; rows keep one more token, which is the last target. Raises CorpusError if the dataset
+    has no such rows, HubError if it cannot be read.
     """
     from tending.corpus import _parquet
 
     with _own_keys():
         _, paths, opener = hub.located(pin, asked)
         start = 0
-        if "step_column" in asked:  # a training has a thousand files, so the first are passed over
+        if "step_column" in asked:  # of a thousand files or so, the first ones are skipped
             column = asked["step_column"]
             start = _parquet.first_with_step(paths, opener, column, asked["steps"][0])
         found = _Shards(_parquet.shards(paths[start:], opener))
@@ -84,7 +84,7 @@ def of_dataset(pin: Path, asked: Mapping[str, Any], context: int) -> Batches:
 
 
 def _pieces(found: "_Shards", asked: Mapping[str, Any], step: int) -> list[Any]:
-    """The first rows of a step's batch."""
+    """Read the first rows of a step's batch."""
     from tending.corpus import _parquet
 
     column, count = asked["column"], asked["sequences"]
@@ -96,7 +96,7 @@ def _pieces(found: "_Shards", asked: Mapping[str, Any], step: int) -> list[Any]:
 
 
 class _Shards:
-    """The files of a dataset, each opened once however often they are gone through."""
+    """Files of a dataset, each opened only once however often they are iterated over."""
 
     def __init__(self, shards: "Iterator[Shard]") -> None:
         self._rest = shards
@@ -116,7 +116,7 @@ class _Shards:
 
 @contextmanager
 def _own_keys() -> Iterator[None]:
-    """Errors of what reads corpora name the keys of `corpus`; here they are others."""
+    """Rewrite corpus errors, which name keys of `corpus`, to name keys of `gradients.data`."""
     try:
         yield
     except CorpusError as error:
@@ -125,9 +125,9 @@ def _own_keys() -> Iterator[None]:
 
 
 def held_out(probe: Tokens, count: int, sequences: int) -> Batches:
-    """Fixed batches: the study's tokens in `count` equal parts, the first `sequences` of each.
+    """Divide the study's tokens into `count` equal parts; return the first `sequences` of each.
 
-    probe: (rows, length). Rows that are left over are not used. CorpusError if there are too few.
+    probe: (rows, length). Remaining rows are not used. Raises CorpusError if there are too few.
     """
     each = len(probe) // count
     if each == 0:
@@ -151,9 +151,9 @@ def write(path: Path, batches: Batches, attributes: store.Attributes) -> None:
 
 
 def read(path: Path, parts: Sequence[int]) -> Read:
-    """Batches from a file of theirs, or from the study's tokens.
+    """Read batches from a file of batches, or make them from the study's tokens.
 
-    parts: number of batches, and of sequences of each, that the study's tokens are divided into.
+    parts: number of batches and of sequences in each, for dividing the study's tokens.
     """
     file = store.read_arrays(path, [TOKENS])
     array, digest = file.arrays[TOKENS], str(file.attributes["corpus_sha256"])

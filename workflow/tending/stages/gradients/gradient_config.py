@@ -1,4 +1,4 @@
-"""What a study that asks for gradients must satisfy. No torch: planning asks too."""
+"""Requirements on a study with gradients. No torch, because planning imports this."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,30 +13,30 @@ TRAINED = "trained"
 
 
 def of_training(config: Config, model: Model) -> bool:
-    """Whether the gradients of a model are of training batches, not of fixed held-out ones."""
+    """Return whether a model's gradients use training batches, not fixed held-out ones."""
     wanted, known = config["gradients"]["batches"], _known(config, model)
     return bool(wanted == "training" or (wanted == "auto" and known))
 
 
 def _known(config: Config, model: Model) -> bool:
-    """Whether the order of a model's training data is known."""
+    """Return whether the order of a model's training data is known."""
     return model["source"] == TRAINED or "data" in config["gradients"]
 
 
 def data(config: Config) -> dict[str, Any]:
-    """The dataset of training data, with the rows of a step where no column says them."""
+    """Return the settings of the training dataset, with rows_per_step if no column has the step."""
     named: Mapping[str, Any] = config["gradients"]["data"]
     rows = {} if "step_column" in named else {"rows_per_step": ROWS_PER_STEP}
     return {**rows, **named}
 
 
 def end(config: Config, model: Model, own: Sequence[int]) -> int:
-    """How many updates a model's training has; own: its steps in the study."""
+    """Return the number of updates in a model's training run; own: its steps in the study."""
     return source(model["source"]).total_steps(model, list(own), config["study"])
 
 
 def problems(config: Config) -> Iterator[str]:
-    """What cannot be done of `gradients`. config: one whose steps and corpus are in order."""
+    """Yield problems with `gradients`. config: one whose steps and corpus are valid."""
     if "gradients" not in config:
         return
     yield from (f"gradients: {text}" for text in _components(config))
@@ -46,7 +46,7 @@ def problems(config: Config) -> Iterator[str]:
 
 
 def _components(config: Config) -> Iterator[str]:
-    """Names that are no components, or components without gradients, or not of a family."""
+    """Yield unknown components, those without gradients, and those that a family lacks."""
     known = []
     for name in config["gradients"]["components"]:
         try:
@@ -62,7 +62,7 @@ def _components(config: Config) -> Iterator[str]:
             name = source(model["source"]).family(model, own[-1], config["study"])
             kind = family(name)
         except (ValueError, KeyError, IndexError, OSError):
-            continue  # said elsewhere, or checked again when the hub was asked
+            continue  # reported elsewhere, or checked once the hub has been queried
         for part in known:
             reason = parts.inapplicable(part, name, kind, "gradients.components")
             if reason is not None:
@@ -70,7 +70,7 @@ def _components(config: Config) -> Iterator[str]:
 
 
 def _data(config: Config) -> Iterator[str]:
-    """Whether a dataset of training data is named where it means something."""
+    """Yield problems with settings of a training dataset that would have no effect."""
     settings = config["gradients"]
     named = settings.get("data")
     if named is None:
@@ -84,7 +84,7 @@ def _data(config: Config) -> Iterator[str]:
 
 
 def _batches(config: Config, model: Model) -> Iterator[str]:
-    """Whether every checkpoint of a model has a batch."""
+    """Yield a problem for every checkpoint of a model that has no batch."""
     settings = config["gradients"]
     if not of_training(config, model):
         yield from _held_out(config)
@@ -111,7 +111,7 @@ def _batches(config: Config, model: Model) -> Iterator[str]:
 
 
 def _held_out(config: Config) -> Iterator[str]:
-    """Whether the study's tokens are enough for the held-out batches."""
+    """Yield a problem if the study has too few tokens for the held-out batches."""
     count = config["gradients"]["held_out_batches"]
     rows = max(config["corpus"]["sequences"], config["held_out_loss"]["sequences"])
     if rows < count:
@@ -124,15 +124,15 @@ def _held_out(config: Config) -> Iterator[str]:
 
 
 def _unresolved(config: Config, model: Model) -> bool:
-    """Whether the hub must be asked for a model's steps first."""
+    """Return whether the hub must be queried for a model's steps first."""
     return model["source"] == "hub" and hub.unresolved(model, config["study"], asked(config, model))
 
 
 def window(step: int, within: int, end: int) -> list[int]:
-    """Steps of the training batches at most `within` from a checkpoint, ascending.
+    """Return the steps of training batches at most `within` steps from a checkpoint, ascending.
 
-    end: how many updates the training has. Update t uses the batch of step t, counted from 0, and
-    leads from checkpoint t to checkpoint t + 1, so that the last batch is that of step end - 1.
-    What is before 0 or after the last does not exist and is left out.
+    end: number of updates in the training run. Update t uses the batch of step t, counted from 0,
+    and leads from checkpoint t to checkpoint t + 1, so the last batch is that of step end - 1.
+    Steps outside this range are left out.
     """
     return list(range(max(0, step - within), min(step + within, end - 1) + 1))

@@ -1,4 +1,4 @@
-"""The file of one checkpoint's gradients: what was measured of them, batch by batch."""
+"""The file of one checkpoint's gradients: measurements by batch."""
 
 import json
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ BATCHES = "batches"  # attribute: names of the batches, as JSON
 
 
 class Measured(Protocol):
-    """What is measured of the gradients of one batch; see gradients.BatchGradient."""
+    """Measurements of the gradient of one batch; see gradients.BatchGradient."""
 
     loss: float
     spectra: dict[str, Array]
@@ -32,11 +32,11 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Gradients:
-    """Arrays by name of component (with _heads of its heads), the batches first.
+    """Arrays by name of component (with suffix _heads for its heads), the batches first.
 
     loss: (batches,). spectra: (batches, layers, [heads,] values), descending. norms: (batches,
-    layers, [heads]). cosines: with the gradient of the batch before, (batches - 1, layers,
-    [heads]); nothing for one batch. batches: their names. shapes: of matrices as they are stored.
+    layers, [heads]). cosines: with the gradient of the previous batch, (batches - 1, layers,
+    [heads]); empty for a single batch. batches: their names. shapes: shapes of matrices as stored.
     """
 
     loss: Array
@@ -54,10 +54,10 @@ def write(
     measured: Iterable[Measured],
     attributes: store.Attributes,
 ) -> None:
-    """Write what was measured of all batches, whole or not at all.
+    """Write the measurements of all batches atomically.
 
-    names: of the batches; measured: of each. Nothing is written if measuring one raises; a
-    FloatingPointError then says which checkpoint it was.
+    names: names of the batches; measured: measurements of each. Nothing is written if measuring
+    one raises; a FloatingPointError then names the checkpoint.
     """
     try:
         each = list(measured)

@@ -1,4 +1,4 @@
-"""Forward and backward passes of a model that sum up the gradients of some of its parameters."""
+"""Forward and backward passes that sum the gradients of some of a model's parameters."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ Sums = dict[str, Tensor]
 
 
 class Passes:
-    """A model of which some parameters are to have gradients.
+    """A model for which the gradients of some parameters are computed.
 
-    modules: names of those, of the base model, whose parameters are to have them. blocks: names of
-    modules whose results are computed again in the backward pass in place of being kept.
-    logit_cap: see `Architecture`.
+    modules: names of the base model's modules whose parameters need gradients. blocks: names of
+    modules whose activations are recomputed in the backward pass instead of being kept. logit_cap:
+    see `Architecture`.
     """
 
     def __init__(
@@ -37,7 +37,10 @@ class Passes:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Gradients for the needed parameters alone, and no dropout; at the end all as it was."""
+        """Within this context, enable gradients of the needed parameters only and no dropout.
+
+        Both are restored at the end.
+        """
         flags = [(p, p.requires_grad) for p in self.model.parameters()]
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval().requires_grad_(False)
@@ -53,16 +56,16 @@ class Passes:
                 module.training = mode
 
     def sums(self) -> Sums:
-        """Zeros for every needed parameter, of float32 or the parameter's own type if finer."""
+        """Return zeros for every needed parameter, in float32 or its own type if more precise."""
         return {
             name: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
             for name, p in self._needed.items()
         }
 
     def add(self, rows: Tensor, sums: Sums) -> float:
-        """Add the gradient of the summed loss of rows (sequences, length + 1); gives the loss.
+        """Add the gradient of the summed loss of rows, (sequences, length + 1); return the loss.
 
-        If it fails half-way, the sums hold a part and are of no use.
+        After a failure the sums are incomplete and must be discarded.
         """
         with self._adding(sums):
             hidden = self._base(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
@@ -73,14 +76,17 @@ class Passes:
 
     @contextmanager
     def _adding(self, sums: Sums) -> Iterator[None]:
-        """Add each gradient to its sum as soon as it is known, so that not all are held twice."""
+        """Within this context, add each gradient to its sum as soon as it is computed.
+
+        This avoids keeping all gradients in memory twice.
+        """
 
         def add(name: str, parameter: Tensor) -> None:
             if parameter.grad is not None:
                 sums[name] += parameter.grad
             parameter.grad = None
 
-        needed: dict[str, Any] = dict(self._needed)  # torch leaves the hook's method untyped
+        needed: dict[str, Any] = dict(self._needed)  # torch does not type the method below
         handles = [p.register_post_accumulate_grad_hook(partial(add, n)) for n, p in needed.items()]
         try:
             yield
@@ -93,10 +99,10 @@ class Passes:
 
 @contextmanager
 def recomputed(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Have blocks run again in the backward pass in place of keeping what they computed.
+    """Within this context, recompute blocks in the backward pass instead of keeping activations.
 
-    As transformers' gradient checkpointing, which works in training mode only: there some
-    families drop out.
+    Equivalent to transformers' gradient checkpointing, which is limited to training mode, where
+    some families apply dropout.
     """
     for block in blocks:
         again: Any = partial(
@@ -107,4 +113,4 @@ def recomputed(blocks: Sequence[nn.Module]) -> Iterator[None]:
         yield
     finally:
         for block in blocks:
-            del block.forward  # the class's own is there again
+            del block.forward  # restores the class's own method

@@ -1,8 +1,8 @@
 """Singular values, norms and cosines of gradients, from their factors. No torch, no files.
 
 The gradient of a component that is a product L R is the first-order change of the product when
-its factors move along their gradients: dL R + L dR = [dL, L] [R; dR]. It has rank 2 k at most,
-for k columns of L, and is not formed where that is less than its size.
+its factors move along their gradients: dL R + L dR = [dL, L] [R; dR]. For k columns of L its rank
+is at most 2 k, and it is not formed where 2 k is smaller than its size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """A component with gradients, and its file."""
+    """A component with gradients, and its module file."""
 
     name: str
     one_matrix: bool
@@ -29,13 +29,13 @@ class Part:
 
     @staticmethod
     def named(name: str) -> "Part":
-        """Of a component's name, which is looked up once and not for every layer."""
+        """Look up a component by name, once rather than for every layer."""
         return Part(name, parts.component(name).one_matrix, parts.trained(name))
 
 
 @dataclass(frozen=True)
 class Change:
-    """What changes a matrix, or a stack of matrices: left times right, float64.
+    """Change of a matrix, or of a stack of matrices, as the product left @ right, float64.
 
     left: (..., m, k), right: (..., k, n); right None: left is the change itself, (m, n).
     """
@@ -46,12 +46,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one gradient, by dataset, layers first, as in files of spectra.
+    """Measurements of one gradient by dataset, layers first, as in files of spectra.
 
     spectra: singular values, descending, (layers, values) or (layers, heads, values). norms:
-    Frobenius norms, (layers,) or (layers, heads). cosines: with the gradient before, likewise;
-    NaN where one of the two is 0; empty if there is none. shapes: of the matrices, where they are
-    of one matrix each.
+    Frobenius norms, (layers,) or (layers, heads). cosines: with the previous gradient, likewise;
+    NaN where one of the two is 0; empty if there is none. shapes: shapes of the matrices, for
+    datasets of a single matrix each.
     """
 
     spectra: dict[str, Array] = field(default_factory=dict)
@@ -66,10 +66,10 @@ def measured(
     gradient: Mapping[str, Any],
     before: Mapping[str, Any] | None,
 ) -> Measured:
-    """What is kept of a gradient.
+    """Measure a gradient.
 
-    gradient: by the names of weights, those that the components' modules hold; before: the one
-    that it is compared with.
+    gradient: by name of weight, for the weights of the components' modules; before: the previous
+    gradient, for the cosines.
     """
     found = Measured()
     layers = weights.kind.architecture(weights.config).layers
@@ -95,7 +95,7 @@ def measured(
 def changes(
     part: Part, weights: ModelWeights, gradient: Mapping[str, Any], layer: int
 ) -> dict[str, Change]:
-    """How a component of a layer changes along a gradient, by dataset."""
+    """Compute the change of a layer's component along a gradient, by dataset."""
     along = replace(weights, tensors=gradient)
     if part.one_matrix:
         plain = cast(parts.OneMatrix, part.file).matrix(along, layer)
@@ -111,7 +111,7 @@ def changes(
 
 
 def product_change(factors: tuple[Any, Any], moved: tuple[Any, Any]) -> Change:
-    """First-order change of left @ right, (..., m, k) and (..., k, n), along `moved`."""
+    """Return the first-order change of left @ right, (..., m, k) and (..., k, n), along `moved`."""
     left, right = (np.asarray(f, dtype=np.float64) for f in factors)
     d_left, d_right = (np.asarray(f, dtype=np.float64) for f in moved)
     return Change(
@@ -120,9 +120,9 @@ def product_change(factors: tuple[Any, Any], moved: tuple[Any, Any]) -> Change:
 
 
 def spectrum(change: Change) -> Spectrum:
-    """Singular values, descending: (min(m, n),), or (heads, min(k, m, n)) of a stack.
+    """Compute singular values, descending: (min(m, n),), or (heads, min(k, m, n)) for a stack.
 
-    One matrix has all of them, those beyond its rank being zero.
+    For a single matrix, values beyond its rank are included as zeros.
     """
     if change.right is None:
         return singular_values(change.left)
@@ -134,12 +134,12 @@ def spectrum(change: Change) -> Spectrum:
 
 
 def norm(change: Change) -> Array:
-    """Frobenius norm, (...)."""
+    """Compute the Frobenius norm, (...)."""
     return np.asarray(np.sqrt(np.maximum(inner(change, change), 0.0)))  # rounding may go below 0
 
 
 def cosine(change: Change, other: Change | None) -> Array | None:
-    """Of the angle between two changes seen as vectors, (...), in [-1, 1]; NaN if one is 0."""
+    """Compute the cosine of two changes as vectors, (...), in [-1, 1]; NaN if one is 0."""
     if other is None:
         return None
     norms = norm(change) * norm(other)
@@ -149,7 +149,7 @@ def cosine(change: Change, other: Change | None) -> Array | None:
 
 
 def inner(change: Change, other: Change) -> Array:
-    """Sum of the products of entries, (...): tr(R' L' L_other R_other), without forming L R."""
+    """Compute the inner product, (...): tr(R' L' L_other R_other), without forming L R."""
     if change.right is None or other.right is None:
         return np.asarray(np.vdot(change.left, other.left))
     of_left = change.left.swapaxes(-1, -2) @ other.left
@@ -158,7 +158,7 @@ def inner(change: Change, other: Change) -> Array:
 
 
 def _small(change: Change) -> Change:
-    """The change as one matrix if its factors are not smaller."""
+    """Multiply the factors of a change out unless they are smaller than the product."""
     assert change.right is not None
     if change.left.shape[-1] < min(change.left.shape[0], change.right.shape[1]):
         return change

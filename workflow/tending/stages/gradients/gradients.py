@@ -1,8 +1,7 @@
-"""Gradients of a model's loss, batch by batch, and what is kept of them. No files.
+"""Gradients of a model's loss, batch by batch, and the measurements of them. No files.
 
-The gradient is that of the mean token loss over a whole batch: every sequence weighs the same,
-however many run at a time. Gradients themselves are not kept beyond the next batch, with which
-they are compared.
+The gradient is that of the mean token loss over a whole batch: every sequence has the same weight,
+whatever the micro-batch. A gradient is kept only until the next batch, with which it is compared.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,9 +21,9 @@ from tending.stages.activations.activations import OutOfMemoryError, at_once, la
 from tending.stages.gradients.gradient_passes import Passes
 from tending.stages.gradients.gradient_spectra import Measured, Part, measured
 
-VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
+VERSION = 1  # increase it when a change alters the numbers: the workflow then recomputes them
 
-CPU_TOKENS = 1024  # at a time
+CPU_TOKENS = 1024  # per micro-batch
 DEFAULT = ("attention_ov", "mlp_out", "attention_output", "attention_value")
 
 Array = npt.NDArray[np.float64]
@@ -35,11 +34,11 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How gradients are taken.
+    """Settings for computing gradients.
 
-    components: names of what to take them of. micro_batch: sequences at a time to begin with;
-    halved when memory runs out. checkpointing: run every block a second time in the backward pass
-    in place of keeping what it computed; about a third slower, and the gradient is the same.
+    components: names of components. micro_batch: initial number of sequences at a time; halved
+    when memory runs out. checkpointing: recompute every block in the backward pass instead of
+    keeping its activations; about a third slower, with the same gradient.
     """
 
     components: tuple[str, ...] = DEFAULT
@@ -53,8 +52,8 @@ class BatchGradient:
 
     loss: mean token loss of the whole batch, nats. spectra: singular values, descending, (layers,
     values) or (layers, heads, values). norms: Frobenius norms, (layers,) or (layers, heads).
-    cosines: with the gradient of the batch before, likewise; NaN where one of the two is 0; empty
-    for the first batch. shapes: of the matrices, where they are of one matrix each.
+    cosines: with the gradient of the previous batch, likewise; NaN where one of the two is 0; empty
+    for the first batch. shapes: shapes of the matrices, for datasets of a single matrix each.
     """
 
     loss: float
@@ -71,16 +70,16 @@ def of_batches(
     progress: Progress,
     warn: Warn,
 ) -> Iterator[BatchGradient]:
-    """Gradients of the mean token loss over each batch, in order.
+    """Compute gradients of the mean token loss over each batch, in order.
 
-    model: a causal language model of transformers. Meanwhile it has no dropout and gradients for
-    what is needed alone. batches: (name, such as "training step 12", tokens (sequences,
-    length + 1)); token t + 1 is predicted from those up to t. progress(n) is called after every n
-    sequences, warn(text) when the micro-batch is halved, whereupon the batch starts anew. Raises
-    FloatingPointError naming the batch if its loss or gradient is not finite, OutOfMemoryError if
-    a single sequence does not fit, and ValueError if a batch has no sequences, sequences of fewer
-    than two tokens or a token outside the vocabulary, if a component has no gradients, or if the
-    family lacks it.
+    model: a causal language model of transformers; during the computation it has no dropout, and
+    only the needed parameters have gradients. batches: (name, such as "training step 12", tokens
+    (sequences, length + 1)); token t + 1 is predicted from those up to t. progress(n) is called
+    after every n sequences, warn(text) when the micro-batch is halved, after which the batch
+    restarts. Raises FloatingPointError naming the batch if its loss or gradient is not finite,
+    OutOfMemoryError if a single sequence does not fit, and ValueError if a batch has no sequences,
+    sequences of fewer than two tokens or a token outside the vocabulary, if a component has no
+    gradients, or if the family lacks it.
     """
     config, name = model.config.to_dict(), str(model.config.model_type)
     kind = family(name)
@@ -107,7 +106,7 @@ def _gradient(loss: float, found: Measured) -> BatchGradient:
 def _modules(
     components: Iterable[str], model_type: str, kind: Family, sizes: Architecture
 ) -> set[str]:
-    """Modules whose weights the components are; ValueError if one has no gradients here."""
+    """Return the modules that hold the components' weights; ValueError if one lacks gradients."""
     found: set[str] = set()
     for part in map(parts.component, components):
         if not part.gradients:
@@ -121,7 +120,7 @@ def _modules(
 
 
 class _Arrays(Mapping[str, Any]):
-    """Parameters as arrays of float32 or finer, each made when it is asked for."""
+    """Parameters as arrays of float32 or a more precise type, converted on access."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = tensors
@@ -142,7 +141,7 @@ def _array(tensor: Tensor) -> npt.NDArray[Any]:
 
 
 class _Summing:
-    """Whole batches, as many sequences at a time as memory has shown to allow."""
+    """Gradients of whole batches, with micro-batches as large as memory has allowed so far."""
 
     def __init__(
         self, passes: Passes, sizes: Architecture, size: int, progress: Progress, warn: Warn
@@ -151,13 +150,13 @@ class _Summing:
         self._micro_batch, self._progress, self._warn = size, progress, warn
 
     def mean(self, name: str, tokens: Tokens) -> tuple[float, Gradient]:
-        """Mean token loss of a batch, and its gradient."""
+        """Compute the mean token loss of a batch and its gradient."""
         _check(name, tokens, self._sizes.vocabulary)
         reported = 0
 
         def report(done: int) -> None:
             nonlocal reported
-            if done > reported:  # a batch that starts anew has reported some
+            if done > reported:  # a restarted batch has already reported some sequences
                 self._progress(done - reported)
                 reported = done
 
@@ -169,7 +168,7 @@ class _Summing:
                 return self._attempt(name, tokens, tried, report)
             except RuntimeError as error:
                 smaller = _smaller(name, tried, tokens.shape[1] - 1, error)
-            # outside of `except`: the error held on to what was computed
+            # outside `except`, because the error keeps computed tensors alive
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self._warn(
@@ -181,7 +180,7 @@ class _Summing:
     def _attempt(
         self, name: str, tokens: Tokens, micro_batch: int, report: Progress
     ) -> tuple[float, Gradient]:
-        """The same, unless memory runs out; nothing of a failed attempt is kept."""
+        """Compute loss and gradient as `mean` does, or raise; a failed attempt leaves nothing."""
         device, total, sums = self._passes.model.device, 0.0, self._passes.sums()
         for start in range(0, len(tokens), micro_batch):
             rows = torch.from_numpy(tokens[start : start + micro_batch].astype(np.int64))
@@ -193,13 +192,13 @@ class _Summing:
         for parameter, summed in sums.items():
             if not torch.isfinite(summed).all():
                 raise _not_finite(name, f"a gradient of {parameter} that is not finite")
-        # ASSUME: divided once, by all predicted tokens; a mean of micro-batches' means would
-        # weigh the sequences of a smaller last one more.
+        # ASSUME: divided once, by all predicted tokens; a mean over micro-batches' means would
+        # give the sequences of a smaller last one more weight.
         return total / predicted, {n: _array(s.div_(predicted)) for n, s in sums.items()}
 
 
 def _check(name: str, tokens: Tokens, vocabulary: int) -> None:
-    """ValueError if the tokens of a batch cannot serve."""
+    """Raise ValueError if the tokens of a batch are not suitable."""
     if tokens.ndim != 2 or not len(tokens):
         raise ValueError(
             f"{name}: expected tokens of shape (sequences, length + 1), got {tokens.shape}; see "
@@ -226,7 +225,10 @@ def _not_finite(name: str, what: str) -> FloatingPointError:
 
 
 def _smaller(name: str, micro_batch: int, length: int, error: RuntimeError) -> int:
-    """Half the micro-batch if `error` is a lack of memory; otherwise the error goes on."""
+    """Halve the micro-batch if `error` means that memory ran out; otherwise raise it again.
+
+    Raises OutOfMemoryError if the micro-batch is a single sequence already.
+    """
     if not lacks_memory(error):
         raise error
     if micro_batch == 1:

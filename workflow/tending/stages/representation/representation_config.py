@@ -1,4 +1,4 @@
-"""What a study may name in `representation`, and where that lies."""
+"""Metrics that a study may name in `representation`, and the packages they are in."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,18 +10,18 @@ SPECTRUM = "tending.metrics.spectrum"
 
 
 def package(name: str) -> str:
-    """The package that holds a metric of activations: its own kind, or singular values."""
+    """Return the package of a metric of activations: `representation`, else `spectrum`."""
     return OWN if name in plugins.names(OWN) else SPECTRUM
 
 
 def known() -> list[str]:
-    """Every name that `representation` may list."""
+    """Return every name that `representation` may list."""
     spectra = [name for name in plugins.names(SPECTRUM) if not _of_one_matrix(name)]
     return sorted([*plugins.names(OWN), *spectra])
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Names in `representation` that mean nothing there, or need more sequences."""
+    """Yield problems with names in `representation`: unknown, inapplicable, too few sequences."""
     for name in config.get("representation") or []:
         if name in plugins.names(OWN):
             yield from _lack(name, config["corpus"]["sequences"])
@@ -39,7 +39,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lack(name: str, sequences: int) -> Iterator[str]:
-    """Whether a metric needs more sequences than there are, at however many positions."""
+    """Yield a problem if a metric needs more sequences than there are, whatever the positions."""
     least = plugins.load(OWN, name, "representation metric").METRIC.least
     if sequences < least:
         yield (
@@ -49,7 +49,7 @@ def _lack(name: str, sequences: int) -> Iterator[str]:
 
 
 def codes(config: Mapping[str, Any]) -> list[str]:
-    """`metric hash` for every metric of `representation`, in the config's order."""
+    """Return `metric hash` for every metric of `representation`, in the config's order."""
     wanted = config.get("representation") or []
     return [f"{name} {provenance.code_hash(f'{package(name)}.{name}')}" for name in wanted]
 

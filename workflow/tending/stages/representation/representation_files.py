@@ -1,9 +1,9 @@
-"""Files of metrics of activations alone: what they hold, and what of it is still true.
+"""Files of metrics of one checkpoint's activations, and reuse of values that are still valid.
 
 One float64 dataset `QUANTITY.COMPONENT` per number and component, (layers, [heads,] 3): value, low
-and high. Attributes of the root: those of the activations; when these were written
-(`source_created`); the hash of the stage's code; for every metric the hash of its code
-(`code_METRIC`) and its quantities (`quantities_METRIC`).
+and high. Root attributes: those of the activations; when these were written (`source_created`);
+the hash of the stage's code; for every metric the hash of its code (`code_METRIC`) and its
+quantities (`quantities_METRIC`).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 
 from tending.core import provenance, store
 
-LIBRARIES = ("scikit-dimension", "scikit-learn")  # that fit something
+LIBRARIES = ("scikit-dimension", "scikit-learn")  # used for fits
 _EXTRACTED = ("weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
 _SAME = (*_EXTRACTED, "source_created", "representation_code")
 
@@ -23,7 +23,7 @@ Measurements = dict[str, dict[str, dict[str, store.Array]]]  # metric -> quantit
 
 @dataclass(frozen=True)
 class Representations:
-    """What a file holds: metric -> quantity -> component -> (layers, [heads,] 3)."""
+    """Contents of a file; measured: metric -> quantity -> component -> (layers, [heads,] 3)."""
 
     measured: Measurements
     codes: dict[str, str]
@@ -31,7 +31,7 @@ class Representations:
 
 
 def attributes(source: Attributes, rows: int, code: str) -> Attributes:
-    """Attributes of a file about activations of these attributes; code: the stage's hash."""
+    """Return a file's attributes from those of the activations; code: hash of the stage's code."""
     return {
         **source,
         "source_created": source["created"],
@@ -74,10 +74,10 @@ def read(path: Path) -> Representations:
 
 
 def kept(path: Path, told: Attributes, codes: Mapping[str, str]) -> Measurements:
-    """What an existing file says of these activations by metrics whose code is the same."""
+    """Return an existing file's values for the same activations and metrics of unchanged code."""
     try:
         old = read(path)
-    except store.StoreError:  # there is none, or it is another version's
+    except store.StoreError:  # it does not exist or has another version
         return {}
     if any(str(old.attributes.get(name)) != str(told.get(name)) for name in _SAME):
         return {}

@@ -22,7 +22,7 @@ from tending.metrics.spectrum import VALUE, SpectrumMetric, quantity
 Warn = Callable[[str], None]
 Metric = Representation | SpectrumMetric
 Numbers = dict[str, Measured]  # by quantity
-LEAST = 2  # sequences that have a spectrum
+LEAST = 2  # fewest sequences for a spectrum
 
 
 class Source(Protocol):
@@ -31,7 +31,7 @@ class Source(Protocol):
     shapes: dict[str, tuple[int, ...]]
 
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
-        """The (rows, width) matrix of a component at (layer,) or (layer, head)."""
+        """Return the (rows, width) matrix of a component at (layer,) or (layer, head)."""
 
 
 def measure(
@@ -41,10 +41,10 @@ def measure(
     rows_per_sequence: int,
     warn: Warn,
 ) -> dict[str, dict[str, dict[str, Spectrum]]]:
-    """metric -> quantity -> component -> (layers, 3) or (layers, heads, 3): value, low, high.
+    """Compute metric -> quantity -> component -> (layers, 3) or (layers, heads, 3).
 
-    What has no value is NaN, and warn(text) names it. A number that a metric gives beside its
-    value, as the range of a fit, has no interval.
+    The last axis is value, low, high. Undefined values are NaN, and warn(text) names them. Details
+    of a metric beyond its value, such as the range of a fit, have no interval.
     """
     found: dict[str, dict[str, dict[str, Spectrum]]] = {name: {} for name in metrics}
     for component in components:
@@ -63,7 +63,7 @@ def measure(
 def of_matrix(
     x: Array, metrics: Mapping[str, Metric], rows_per_sequence: int, place: str, warn: Warn
 ) -> dict[str, Numbers]:
-    """metric -> quantity -> value and interval of one (rows, width) matrix."""
+    """Compute metric -> quantity -> value and interval of one (rows, width) matrix."""
     spectra: list[Spectrum] = []
     found: dict[str, Numbers] = {}
     for name, metric in metrics.items():
@@ -80,11 +80,11 @@ def of_matrix(
 
 
 def activation_spectra(x: Array, rows_per_sequence: int = 1) -> list[Spectrum]:
-    """Singular values of activations with centred columns: of all, then without each group.
+    """Compute singular values of centred activations: of all rows, then without each group.
 
-    x: (rows, width). Centred, the rank is below the number of rows, so there are
-    min(rows - 1, width) values; all are 0 where every row is the same. Without enough sequences for
-    the groups there is only the first.
+    x: (rows, width). Centring reduces the rank below the number of rows, so there are
+    min(rows - 1, width) values; all are 0 where every row is the same. With too few sequences for
+    groups, only the first spectrum is returned.
     """
     x = checked(x, rows_per_sequence, LEAST)
     group = groups(len(x), rows_per_sequence)
@@ -102,7 +102,7 @@ def _centred_spectrum(x: Spectrum) -> Spectrum:
 
 
 def _of_spectra(name: str, metric: SpectrumMetric, spectra: list[Spectrum]) -> Numbers:
-    """The metric of the whole, its details, and the interval by leaving out groups."""
+    """Compute a metric with details and its interval, by a delete-a-group jackknife."""
     whole, *without = spectra
     numbers = {quantity(name, d): Measured(float(v)) for d, v in metric.numbers(whole).items()}
     value = numbers[quantity(name, VALUE)].value

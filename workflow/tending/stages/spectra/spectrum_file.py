@@ -1,4 +1,4 @@
-"""What a file of spectra says of how it was made, so that what it holds need not be made again."""
+"""Provenance of a file of spectra, so that datasets that are still valid are not recomputed."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ from tending.metrics.algebra.singular_values import Spectrum
 from tending.models.checkpoint_record import Checkpoint
 from tending.stages.spectra.weight_spectra import PUBLISHED
 
-MADE = "component_codes"  # attribute: component -> hash of what its values depend on, as JSON
+MADE = "component_codes"  # attribute: component -> hash of all its values depend on, as JSON
 SHAPES = "matrix_shapes"  # attribute: dataset -> shape of the stored matrices, as JSON
 
 
 def fingerprints(
     checkpoint: Checkpoint, codes: Mapping[str, str], code: str, tokens: int | None
 ) -> dict[str, str]:
-    """Hash of everything that a component's values depend on, by its name.
+    """Hash everything that each component's values depend on; return hashes by component.
 
-    codes: hash of every component's code. code: of the family's and of what reads weights. tokens:
-    see `ModelWeights`; only embeddings depend on it.
+    codes: hash of every component's code. code: hash of the code of the family and of reading
+    weights. tokens: see `ModelWeights`; only embeddings depend on it.
     """
     made = {}
     for name, own in codes.items():
@@ -34,13 +34,13 @@ def fingerprints(
 def kept(
     path: Path, made: Mapping[str, str], published: bool
 ) -> tuple[dict[str, Spectrum], dict[str, Shape]]:
-    """Datasets of an existing file that are still right, and shapes of their matrices.
+    """Return the datasets of an existing file that are still valid, and their matrices' shapes.
 
-    made: what `fingerprints` gives now. published: whether those by that definition are wanted.
+    made: current `fingerprints`. published: whether the published definition is required too.
     """
     try:
         old = store.read_arrays(path)
-    except store.StoreError:  # there is none, or it is another version's
+    except store.StoreError:  # it does not exist or has another version
         return {}, {}
     before = json.loads(old.attributes.get(MADE, "{}"))
     shapes: dict[str, Shape] = {}
@@ -56,12 +56,12 @@ def kept(
 
 
 def missing(names: Iterable[str], arrays: Mapping[str, Spectrum]) -> list[str]:
-    """Components of which nothing is held."""
+    """Return the components without any dataset in `arrays`."""
     return [n for n in names if not set(components.component(n).datasets()) & set(arrays)]
 
 
 def datasets(name: str, published: bool) -> list[str]:
-    """Names of a component's datasets in a file of spectra."""
+    """Return the names of a component's datasets in a file of spectra."""
     own = components.component(name).datasets()
     if published and name in PUBLISHED:
         own += [f"{dataset}{store.PUBLISHED}" for dataset in own]
@@ -71,12 +71,12 @@ def datasets(name: str, published: bool) -> list[str]:
 def attributes(
     made: Mapping[str, str], shapes: Mapping[str, Shape], tokens: int | None
 ) -> store.Attributes:
-    """What the file says besides what every file about a checkpoint does."""
+    """Return the attributes of a file of spectra beyond those of every file about a checkpoint."""
     said = {MADE: json.dumps(made, sort_keys=True), SHAPES: json.dumps(shapes, sort_keys=True)}
     return said if tokens is None else {**said, "vocabulary": tokens}
 
 
 def shape_of(read: store.Attributes, dataset: str) -> Shape | None:
-    """Shape of the matrices whose values a dataset holds; None for a product of several."""
+    """Return the shape of the matrices behind a dataset; None for a product of several."""
     shape = json.loads(read.get(SHAPES, "{}")).get(dataset)
     return None if shape is None else (shape[0], shape[1])

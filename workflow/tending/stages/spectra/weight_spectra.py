@@ -1,4 +1,4 @@
-"""Singular values of a checkpoint's weights, straight from its tensors."""
+"""Singular values of a checkpoint's weights, directly from its tensors."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,11 +19,11 @@ def weight_spectra(
     components: Iterable[str] = parts.DEFAULT,
     tokens: int | None = None,
 ) -> dict[str, Spectrum]:
-    """Singular values of the named components, descending, by dataset name.
+    """Compute singular values of the named components, descending, by dataset name.
 
-    (layers, values) for whole layers; `NAME_heads` (layers, heads, values); (values,) for what
-    the model has one of. tokens: how many tokens there are, of which embeddings have rows. Zeros
-    are included: W_O W_V has some where heads share values.
+    (layers, values) for whole layers; `NAME_heads` (layers, heads, values); (values,) for a
+    component that the model has once. tokens: number of tokens, that is, of rows of embeddings
+    that are used. Zeros are included: W_O W_V has some where heads share values.
     """
     return component_spectra(ModelWeights(family, weights, config, tokens), components)[0]
 
@@ -31,7 +31,7 @@ def weight_spectra(
 def component_spectra(
     source: ModelWeights, components: Iterable[str]
 ) -> tuple[dict[str, Spectrum], dict[str, Shape]]:
-    """The same, and the shape of the stored matrices by dataset name, where it is of one each."""
+    """Compute the same, and shapes by dataset for components that are one stored matrix each."""
     layers = source.kind.architecture(source.config).layers
     found: dict[str, Spectrum] = {}
     shapes: dict[str, Shape] = {}
@@ -51,12 +51,12 @@ def component_spectra(
 def published_spectra(
     family: PublishedFamily, weights: Weights, config: Config, correct: Mapping[str, Spectrum]
 ) -> dict[str, Spectrum]:
-    """The components of `correct` as the code of arXiv 2410.11451 computed them.
+    """Compute the components of `correct` as the code of arXiv 2410.11451 did.
 
-    Values are cut as that code cut them, and only the d_head largest singular values of whole
+    Value matrices are split as in that code, and only the d_head largest singular values of whole
     layers are kept: `attention_ov_heads` (layers, heads, d_head), `attention_ov` and `mlp_out`
-    (layers, d_head). correct: what `weight_spectra` gave, whose `mlp_out` is cut. Other components
-    are not the paper's.
+    (layers, d_head). correct: result of `weight_spectra`, whose `mlp_out` is truncated. Components
+    that the paper does not have are left out.
     """
     sizes = family.architecture(config)
     found: dict[str, Spectrum] = {}
@@ -71,5 +71,5 @@ def published_spectra(
 
 
 def largest(spectrum: Spectrum, count: int) -> Spectrum:
-    """The `count` largest of descending singular values (..., k): the published code's cut."""
+    """Truncate descending singular values, (..., k), to the `count` largest, as published."""
     return spectrum[..., :count]

@@ -1,4 +1,4 @@
-"""In which order a model of the embedded suite sees its training data; no torch."""
+"""Order of the training data of the embedded suite; no torch."""
 
 from typing import Any
 
@@ -11,10 +11,11 @@ from tending.corpus import Tokens
 def rows(
     tokens: Tokens, step: int, *, batch: int, sequence_length: int, seed: int
 ) -> npt.NDArray[Any]:
-    """Rows of update `step`, (batch, sequence_length + 1): each epoch is a seeded permutation.
+    """Return the rows of update `step`, (batch, sequence_length + 1).
 
-    tokens: the training stream. batch, sequence_length, seed: of the recipe. Update t, counted
-    from 0, leads from checkpoint t to checkpoint t + 1. ValueError if the stream is too short.
+    Each epoch is a seeded permutation. tokens: the training stream. batch, sequence_length, seed:
+    from the recipe. Update t, counted from 0, leads from checkpoint t to checkpoint t + 1. Raises
+    ValueError if the stream is too short for one batch.
     """
     width = sequence_length + 1
     cut = tokens[: tokens.size // width * width].reshape(-1, width)

@@ -1,9 +1,8 @@
-"""Training of the embedded suite: small GPT-NeoX models of Pythia's shape.
+"""Training of the embedded suite: small GPT-NeoX models with Pythia's architecture.
 
-One thread trains one model. Data order, initial weights and every update follow from the recipe
-and the seed alone, so the same recipe gives the same bytes on one machine, also after an
-interruption. Another instruction set or number of threads rounds in another order, and training
-amplifies that.
+One thread trains one model. Data order, initial weights and every update depend on the recipe and
+its seed alone, so the same recipe gives the same bytes on one machine, even after an interruption.
+Another instruction set or number of threads rounds differently, and training amplifies that.
 """
 
 import json
@@ -24,10 +23,10 @@ from tending.core import atomic
 from tending.corpus import Tokens
 from tending.stages.training import data_order
 
-if TYPE_CHECKING:  # imported where they are used: jobs import them in a way of their own
+if TYPE_CHECKING:  # imported at run time where needed: jobs import them in a special way
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-VERSION = 1  # raise it when a change alters the trained weights: the workflow then retrains
+VERSION = 1  # increase it when a change alters the trained weights: the workflow then retrains
 MODEL_TYPE = "gpt_neox"
 LOCK = ".lock"  # held by the process that trains in a folder
 LOG_COLUMNS = ("step", "training_loss", "learning_rate", "tokens_per_second")
@@ -36,7 +35,7 @@ Report = Callable[[int, float], object]
 
 
 def configuration(recipe: Recipe, vocabulary: int) -> "GPTNeoXConfig":
-    """Pythia's architecture at the recipe's size."""
+    """Return the configuration of Pythia's architecture at the recipe's size."""
     from transformers import GPTNeoXConfig
 
     return GPTNeoXConfig(
@@ -62,10 +61,11 @@ def configuration(recipe: Recipe, vocabulary: int) -> "GPTNeoXConfig":
 
 
 def initialise(model: "GPTNeoXForCausalLM", seed: int) -> None:
-    """Gaussian weights as Pythia's: small-init everywhere, wang-init into the residual stream.
+    """Initialise weights as Pythia does, with Gaussian small-init and wang-init.
 
-    Standard deviations sqrt(2 / (5 d)) (Nguyen & Salazar, 2019) and 2 / (L sqrt(d)) (Wang &
-    Komatsuzaki, 2021); biases 0, layer norms 1.
+    wang-init, for projections into the residual stream, has standard deviation 2 / (L sqrt(d))
+    (Wang & Komatsuzaki, 2021); small-init, for all other matrices, sqrt(2 / (5 d)) (Nguyen &
+    Salazar, 2019). Biases are 0, layer-norm weights 1.
     """
     d, layers = model.config.hidden_size, model.config.num_hidden_layers
     generator = torch.Generator().manual_seed(seed)
@@ -79,7 +79,7 @@ def initialise(model: "GPTNeoXForCausalLM", seed: int) -> None:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate of update `step` (from 0): linear warm-up over 1 %, cosine to a tenth of the peak."""
+    """Learning rate of update `step` (from 0): linear warm-up over 1 %, cosine to 0.1 x peak."""
     warm_up = max(1, round(0.01 * recipe.steps))
     if step < warm_up:
         return recipe.learning_rate * (step + 1) / warm_up
@@ -88,15 +88,15 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def batch(tokens: Tokens, recipe: Recipe, step: int) -> Tensor:
-    """Rows of update `step`, (batch, sequence_length + 1): each epoch is a seeded permutation."""
+    """Return the rows of update `step`, (batch, sequence_length + 1); see `data_order.rows`."""
     order = {"batch": recipe.batch, "sequence_length": recipe.sequence_length, "seed": recipe.seed}
     return torch.from_numpy(data_order.rows(tokens, step, **order).astype(np.int64))
 
 
 def part(tokens: Tokens, recipe: Recipe) -> Tokens:
-    """The tokens of a training stream that a recipe trains on, its first `training_tokens`.
+    """Return the first `training_tokens` of a training stream, which the recipe trains on.
 
-    Raises ValueError if it asks for more than there are.
+    Raises ValueError if the stream has fewer tokens than the recipe requests.
     """
     wanted = recipe.training_tokens
     if wanted is not None and wanted > tokens.size:
@@ -109,7 +109,7 @@ def part(tokens: Tokens, recipe: Recipe) -> Tokens:
 
 @dataclass
 class _State:
-    """A training in progress: everything the next update depends on, and the log so far."""
+    """A training run in progress: everything the next update depends on, and the log so far."""
 
     model: "GPTNeoXForCausalLM"
     optimizer: torch.optim.Optimizer
@@ -129,11 +129,11 @@ def train(
     """Train a model to the end of its recipe, saving checkpoints on its schedule.
 
     tokens: the training stream, identified by corpus_sha256. folder: checkpoints go to
-    folder/step{N}; an interrupted training of the same recipe and corpus in it is taken up at
-    its last checkpoint. report(updates, loss) is called after every update, and at the start
-    with the updates that need not be done again. Returns the log, LOG_COLUMNS for each update.
-    Raises FloatingPointError if the loss is not finite, ValueError if the stream is shorter than
-    the recipe's training_tokens.
+    folder/step{N}; an interrupted training run of the same recipe and corpus resumes from its last
+    checkpoint there. report(updates, loss) is called after every update, and at the start with the
+    number of updates completed before. Returns the log, LOG_COLUMNS for each update. Raises
+    FloatingPointError if the loss is not finite, ValueError if the stream is shorter than the
+    recipe's training_tokens.
     """
     from transformers.utils import logging
 
@@ -169,7 +169,7 @@ def train(
 
 
 def _update(state: _State, rows: Tensor, rate: float) -> float:
-    """One step of AdamW on a batch; the mean loss in nats per token before it."""
+    """Take one AdamW step on a batch; return the mean loss before it, in nats per token."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     logits = state.model(input_ids=rows[:, :-1], use_cache=False).logits
@@ -192,7 +192,7 @@ def _optimizer(model: "GPTNeoXForCausalLM") -> torch.optim.Optimizer:
 
 
 def _resume(recipe: Recipe, vocabulary: int, folder: Path, fingerprint: str) -> _State:
-    """The training in `folder` if it is of this recipe, otherwise a new one."""
+    """Resume the training run in `folder` if it has this fingerprint, otherwise start a new one."""
     from transformers import GPTNeoXForCausalLM
 
     model = GPTNeoXForCausalLM(configuration(recipe, vocabulary))
@@ -205,7 +205,7 @@ def _resume(recipe: Recipe, vocabulary: int, folder: Path, fingerprint: str) -> 
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             return _State(model, optimizer, state["step"], state["log"])
-    for old in folder.iterdir():  # of another recipe: not one of its files may survive
+    for old in folder.iterdir():  # from another recipe: none of its files may remain
         if old.is_dir():
             shutil.rmtree(old)
         elif old.name != LOCK:
@@ -217,7 +217,7 @@ def _resume(recipe: Recipe, vocabulary: int, folder: Path, fingerprint: str) -> 
 def _save(state: _State, folder: Path, tokenizer: Path, fingerprint: str) -> None:
     """Store the checkpoint in Hugging Face format, then the state to resume from.
 
-    The state is written last: a training killed in between takes up at the previous checkpoint
+    The state is written last: a training run killed in between resumes from the previous checkpoint
     and writes this one again, with the same bytes.
     """
     final, partial = folder / f"step{state.step}", folder / f".step{state.step}.partial"

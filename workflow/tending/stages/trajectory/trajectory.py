@@ -9,7 +9,7 @@ from tending.metrics.trajectory import STEPS, Stack, TrajectoryMetric
 from tending.stages.convergence.comparison import Source, Warn
 
 Measured = dict[str, npt.NDArray[np.float64]]
-Layer = int | None  # None: the model has one of the component
+Layer = int | None  # None: a component that the model has once
 Pair = tuple[str, Layer]  # component and layer
 Place = tuple[int, str, Layer]  # step, component and layer
 Metrics = Mapping[str, TrajectoryMetric]
@@ -24,13 +24,14 @@ def measure(
     advance: Callable[[], object] = lambda: None,
     rows_per_sequence: int = 1,
 ) -> Measured:
-    """`METRIC/MEASURE/COMPONENT` -> (layers, ...); `METRIC/MEASURE` -> (steps, ...) over layers.
+    """Compute metrics over steps or layers.
 
-    sources: step -> activations, ascending. components: those of whole layers; what the model has
-    one of counts as one layer. metrics: name -> what it is computed over, and the metric; every
-    further axis is the steps, or the pairs of `pairs`. What is not defined is NaN, and warn(text)
-    names it. advance() is called `work` times. rows_per_sequence: neighbouring rows of one
-    sequence, which are not independent. Raises ValueError if shapes differ.
+    Returns `METRIC/MEASURE/COMPONENT` -> (layers, ...) for metrics over steps and `METRIC/MEASURE`
+    -> (steps, ...) for metrics over layers; further axes are steps, or the places of `pairs`.
+    sources: step -> activations, ascending. components: components of whole layers; one that the
+    model has once counts as one layer. metrics: name -> (OVER, the metric). Undefined values are
+    NaN, and warn(text) names them. advance() is called `work` times. rows_per_sequence: consecutive
+    rows of one sequence, which are not independent. Raises ValueError if shapes differ.
     """
     shapes = _shapes(sources, components)
     measured = dict[str, npt.NDArray[np.float64]]()
@@ -53,7 +54,7 @@ def measure(
 
 
 def pairs(shapes: Mapping[str, tuple[int, ...]]) -> list[Pair]:
-    """All components and layers, in the order of the axes of what is measured over layers."""
+    """Return all (component, layer), in the order of the axes of metrics over layers."""
     return [(name, layer) for name, shape in shapes.items() for layer in _layers(shape)]
 
 
@@ -63,7 +64,7 @@ def work(
     steps: int,
     metrics: Mapping[str, tuple[str, TrajectoryMetric]],
 ) -> int:
-    """How many stacks `measure` computes: one per layer, and one per step."""
+    """Return the number of stacks that `measure` computes: one per layer, and one per step."""
     overs = {over for over, _ in metrics.values()}
     layers = len(pairs({name: shapes[name] for name in components}))
     return (layers if STEPS in overs else 0) + (steps if overs - {STEPS} else 0)
@@ -72,7 +73,7 @@ def work(
 def _reader(
     sources: Mapping[int, Source], places: Sequence[Place]
 ) -> Callable[[int], npt.NDArray[np.float64]]:
-    """Of the activations at the i-th (step, component, layer)."""
+    """Return a function that reads the activations at the i-th (step, component, layer)."""
 
     def read(i: int) -> npt.NDArray[np.float64]:
         step, component, layer = places[i]
@@ -82,7 +83,10 @@ def _reader(
 
 
 def _computed(stack: Stack, places: Sequence[Place], metrics: Metrics, warn: Warn) -> Measured:
-    """`METRIC/MEASURE` of the activations at (step, component, layer)."""
+    """Compute `METRIC/MEASURE` of a stack; warn(text) names places without a similarity.
+
+    places: (step, component, layer) of each representation in the stack.
+    """
     made = {
         f"{name}/{measure}": values
         for name, metric in metrics.items()
@@ -96,7 +100,7 @@ def _computed(stack: Stack, places: Sequence[Place], metrics: Metrics, warn: War
 
 
 def _layers(shape: tuple[int, ...]) -> Sequence[Layer]:
-    """The layers of a component: of two axes, (rows, width), the model has one."""
+    """Return a component's layers; [None] if the model has it once, with shape (rows, width)."""
     return range(shape[0]) if len(shape) > 2 else [None]
 
 

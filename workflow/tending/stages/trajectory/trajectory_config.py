@@ -1,4 +1,4 @@
-"""What a study that asks for trajectories must satisfy."""
+"""Requirements on a study with `trajectory` metrics."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from tending.study.selection import Config, asked, steps
 
 
 def problems(config: Config) -> Iterator[str]:
-    """Whether there are checkpoints to compare, and subspaces that could differ.
+    """Yield problems: too few checkpoints to compare, or subspaces that cannot differ.
 
-    config: one whose steps and corpus are in order.
+    config: one whose steps and corpus are valid.
     """
     if not config["trajectory"]:
         return
@@ -18,7 +18,7 @@ def problems(config: Config) -> Iterator[str]:
         if model["source"] == "hub" and hub.unresolved(
             model, config["study"], asked(config, model)
         ):
-            continue  # checked again when the hub was asked
+            continue  # checked once the hub has been queried
         if len(steps(config, model)) < 2:
             yield (
                 f"trajectory: {model['name']} has one step, and trajectories compare several; "

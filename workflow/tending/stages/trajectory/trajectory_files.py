@@ -1,4 +1,4 @@
-"""The file of all checkpoints of a model together: `METRIC/MEASURE/COMPONENT`, and its axes."""
+"""The file of a model's trajectory metrics, `METRIC/MEASURE/COMPONENT`, and their axes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from tending.core import store
 from tending.stages.trajectory.trajectory import Layer, Measured, Pair, pairs
 
-_TAKEN = (  # attributes that all steps' files have in common
+_TAKEN = (  # attributes common to the files of all steps
     *("study", "model", "family", "parameters", "corpus_sha256", "tokens_shape"),
     *("position", "sequences", "dtype"),
 )
@@ -18,11 +18,11 @@ _TAKEN = (  # attributes that all steps' files have in common
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What was measured of all checkpoints of a model.
+    """Measurements over all checkpoints of a model.
 
     measured: `METRIC/MEASURE/COMPONENT` -> (layers, ...) or `METRIC/MEASURE` -> (steps, ...).
-    steps: ascending. pairs: component and layer, in the order of the axes of maps of layers.
-    rows: how many rows of activations were compared.
+    steps: ascending. pairs: component and layer, in the order of the axes of layer maps.
+    rows: number of rows of activations that were compared.
     """
 
     measured: Measured
@@ -32,21 +32,21 @@ class Trajectory:
     attributes: store.Attributes
 
     def of(self, metric: str, *component: str) -> Measured:
-        """What one metric measured, of the layers of a component, by the name of the measure."""
+        """Return one metric's arrays, for a component if given, by the name of the measure."""
         named = {tuple(name.split("/")): values for name, values in self.measured.items()}
         return {n[1]: v for n, v in named.items() if (n[0], *n[2:]) == (metric, *component)}
 
     def layers(self, component: str) -> list[Layer]:
-        """The layers of a component; None for one that the model has one of."""
+        """Return the layers of a component; [None] if the model has it once."""
         return [layer for name, layer in self.pairs if name == component]
 
     def components(self) -> list[str]:
-        """Components in the order of the file of activations."""
+        """Return components in the order of the activation file."""
         return list(dict.fromkeys(component for component, _ in self.pairs))
 
 
 def whole_layers(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Datasets of a file of activations that are whole layers by the correct definition."""
+    """Return the datasets of an activation file that hold whole layers, correct definition."""
     parts = {name: store.part_of(name) for name in shapes if name != store.LOSS}
     return [
         n for n, (_, heads, definition) in parts.items() if definition == "correct" and not heads
@@ -54,7 +54,7 @@ def whole_layers(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 
 def described(readers: Mapping[int, store.Reader], metrics: Mapping[str, str]) -> dict[str, Any]:
-    """Attributes of a trajectory's file; StoreError if steps were not extracted alike.
+    """Return the attributes of a trajectory file; StoreError if extraction differed between steps.
 
     readers: step -> activations. metrics: name -> hash of its code.
     """
@@ -73,12 +73,12 @@ def described(readers: Mapping[int, store.Reader], metrics: Mapping[str, str]) -
 
 
 def write(path: Path, measured: Measured, attributes: Mapping[str, Any]) -> None:
-    """Write what was measured with its axes, whole or not at all."""
+    """Write measurements with their axes atomically."""
     store.write_arrays(path, measured, dict(attributes))
 
 
 def read(path: Path) -> Trajectory:
-    """Read such a file; StoreError if it is of another version."""
+    """Read a trajectory file; StoreError if it is of another version."""
     found = store.read_arrays(path)
     places = (pair.rsplit("/", 1) for pair in str(found.attributes["pairs"]).split())
     return Trajectory(
