@@ -7,7 +7,7 @@ from tending.hub import run_watch, weight_products, weight_shelf
 from tending import components
 from tending.run import config as study, resolve_first, run_lock
 from tending.study import metric_components, selection
-from tending.core import paths, snakemake_calls
+from tending.core import paths, snakemake_internals
 from tending.run.job import check_interpreter
 from tending.run.plan import Plan, embedded_packages, module_version
 from tending.core.provenance import code_hash, file_sha256
@@ -17,7 +17,7 @@ from tending.run.priorities import Turns
 
 min_version("9.20")
 check_interpreter(sys.executable)
-snakemake_calls.note_resources(workflow.global_resources.get("_cores"))
+snakemake_internals.note_resources(workflow.global_resources.get("_cores"))
 
 # A study file replaces the default study whole: nothing of the default is merged into it.
 if not workflow.overwrite_configfiles:

@@ -1,4 +1,4 @@
-"""What the figures of association share: which panels there are, and what they say in words."""
+"""Shared parts of the association figures: choice of panels, and text for titles."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -29,12 +29,12 @@ class Row(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As a reader calls it."""
+        """Name for the reader."""
         return select.component_label(self.component) + (", heads" if self.kind else "")
 
 
 def asked(tables: Mapping[str, pd.DataFrame], options: Options) -> Asked:
-    """One rank, one similarity, the middle threshold and the last early progress."""
+    """Choose one rank, one similarity, the middle threshold and the last early progress."""
     thresholds, steps = (
         sorted(options.thresholds),
         tables["effective_rank"].groupby("model")["step"],
@@ -50,7 +50,7 @@ def asked(tables: Mapping[str, pd.DataFrame], options: Options) -> Asked:
 
 
 def rows(tables: Mapping[str, pd.DataFrame], options: Options) -> list[Row]:
-    """Components that have ranks and scores, whole layers before heads."""
+    """Return components that have ranks and scores, whole layers before heads."""
     metric, rank = options.lead_metric, options.lead_rank_metric
     scores, ranks = tables["convergence"], tables["effective_rank"]
     found = []
@@ -66,7 +66,7 @@ def rows(tables: Mapping[str, pd.DataFrame], options: Options) -> list[Row]:
 
 
 def outcomes(wanted: Asked) -> dict[str, str]:
-    """Names of the outcomes and what their axes say."""
+    """Return axis labels by name of the outcome."""
     (metric,), (threshold,) = wanted.metrics, wanted.thresholds
     label = select.metric_label(metric)
     named = {
@@ -80,9 +80,9 @@ def outcomes(wanted: Asked) -> dict[str, str]:
 def null_ends(
     scores: pd.DataFrame, row: Row, wanted: Asked, progress: float, models: Collection[str]
 ) -> tuple[float, float] | None:
-    """From the smallest mean to the largest 95 % quantile of the nulls of a panel's points.
+    """Return the smallest mean and largest 95 % quantile among the nulls of a panel's points.
 
-    scores: the table `convergence`; between two checkpoints nulls are read off as scores are. None
+    scores: the table `convergence`; nulls are interpolated between checkpoints like scores. None
     if no null is known there.
     """
     known = select.null(scores, wanted.metrics[0], row.component, heads=bool(row.kind))
@@ -99,14 +99,14 @@ def null_ends(
 def correlations(
     table: pd.DataFrame, row: Row, wanted: Asked, when: str, outcome: str, kind: str | None = None
 ) -> pd.DataFrame:
-    """Rows of the correlations of one panel; pooled ones have no model."""
+    """Return the correlations of one panel; pooled ones have no model."""
     kind = row.kind if kind is None else kind
     found = select.correct(table, association_quantity(wanted.lead, when, outcome, kind))
     return found[found["component"] == row.component]
 
 
 def sentence(table: pd.DataFrame, row: Row, wanted: Asked, outcome: str) -> str:
-    """The pooled correlation at the reference step, with its interval, p-value and number."""
+    """Format the pooled correlation at the reference step, with interval, p-value and number."""
     text, n = _pooled(table, row, wanted, outcome, row.kind)
     lines = [f"{text}, n = {n}" if n else text]
     if row.kind:
@@ -117,7 +117,7 @@ def sentence(table: pd.DataFrame, row: Row, wanted: Asked, outcome: str) -> str:
 def _pooled(
     table: pd.DataFrame, row: Row, wanted: Asked, outcome: str, kind: str
 ) -> tuple[str, int]:
-    """The numbers in words, and of how many layers or heads they are."""
+    """Format the pooled correlation; also return the number of layers or heads."""
     found = correlations(table, row, wanted, "reference", outcome, kind)
     found = found[found["model"].isna() & found["value"].notna()]
     if found.empty:
@@ -132,7 +132,7 @@ def _pooled(
 
 
 def how_many(table: pd.DataFrame) -> str:
-    """How many correlations a table holds, in words."""
+    """Describe the number of correlations in a table."""
     p_value = table["quantity"].str.endswith(p_value_quantity(""))
     count = int((~p_value & table["value"].notna()).sum())
     return f"the table has {count:,} correlations; p is not corrected for that"

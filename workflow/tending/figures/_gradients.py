@@ -17,10 +17,10 @@ MEDIAN = "median over layers, band from quartile to quartile"
 def panels(
     table: pd.DataFrame, quantity: str, options: Options, of: str, *, log: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A quantity of whole layers against step, one panel per component.
+    """Draw a quantity of whole layers against step, one panel per component.
 
-    of: what a value is the mean over. log: on a logarithmic axis, on which what is not above 0 has
-    no place.
+    of: name of the units that values are means over. log: use a logarithmic axis, without values
+    that are not above 0.
     """
     components = select.components(table, [quantity])
     looks = model_looks(select.models(table, options))
@@ -43,7 +43,7 @@ def panels(
 
 
 def batches(table: pd.DataFrame, quantity: str = "gradient_loss", what: str = "batches") -> str:
-    """How many batches, or pairs of them, the values of a quantity are means over, in words."""
+    """Describe the number of batches, or pairs of them, that a quantity's values are means over."""
     numbers = sorted({int(n) for n in select.correct(table, quantity)["n"]}) or [0]
     ends = " to ".join(str(n) for n in dict.fromkeys([numbers[0], numbers[-1]]))
     return f"means over {ends} {what}"

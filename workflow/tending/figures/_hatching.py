@@ -1,4 +1,4 @@
-"""Cells of a map that are within their null, as hatching."""
+"""Hatching of map cells that are not above their null."""
 
 from itertools import pairwise
 from typing import Any
@@ -12,16 +12,16 @@ from matplotlib.patches import Patch, Rectangle
 
 LABEL = "not above the null: the 95 % quantile of the score of permuted sequences"
 _HATCH = "//////"
-_LIGHT = 0.65  # of the colour scale, from where on marks are black
+_LIGHT = 0.65  # fraction of the colour scale from which marks are black
 
 
 def hatch(
     ax: Axes, values: pd.DataFrame, within: pd.DataFrame, scale: Normalize, bottom: int = 0
 ) -> None:
-    """Hatch neighbouring cells of a row as one, white on dark colours and black on light ones.
+    """Hatch adjacent cells of a row as one, white on dark colours and black on light ones.
 
-    values: a map whose lowest row has its centre at `bottom` and whose first column at 0. within:
-    the cells to hatch are True, also of rows or columns in another order.
+    values: a map with the centre of its lowest row at `bottom` and of its first column at 0.
+    within: True for cells to hatch; rows and columns may be in another order.
     """
     marked = within.reindex(index=values.index, columns=values.columns).eq(True).to_numpy()
     light = values.to_numpy(dtype=float) >= scale.inverse(_LIGHT)
@@ -37,6 +37,6 @@ def hatch(
 
 
 def key(figure: Figure, title: str = "", *, marked: bool = True) -> None:
-    """What hatching means, where there is any, and a title, below the axes."""
+    """Add a legend for the hatching, if `marked`, and a title, below the axes."""
     marks = [Patch(facecolor="0.3", edgecolor="white", hatch=_HATCH, linewidth=0)] * marked
     figure.legend(marks, [LABEL] * marked, loc="outside lower center", title=title)

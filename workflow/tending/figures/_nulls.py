@@ -1,4 +1,4 @@
-"""The score of permuted sequences, as a band behind the scores."""
+"""Bands behind the scores that show their null, the score of permuted sequences."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from tending.figures._style import Look
 
 BAND: dict[str, Any] = {"facecolor": "0.82", "edgecolor": "0.55", "linewidth": 0.5}
 LABEL = "null (score of permuted sequences), mean to 95 % quantile"
-_ALIKE = 0.05  # nulls of models that differ by less are drawn as one
-_FEW = 3  # models whose bands can be told apart
+_ALIKE = 0.05  # nulls of models that differ by less are drawn as one band
+_FEW = 3  # up to this many models' bands can be distinguished
 
 
 def by_step(rows: pd.DataFrame) -> pd.DataFrame:
-    """From the smallest mean to the largest 95 % quantile of the layers, step by step."""
+    """Return the smallest mean and the largest 95 % quantile over layers at each step."""
     return rows.groupby("step").agg(low=("low", "min"), high=("high", "max"))
 
 
 def key() -> Patch:
-    """What stands for the band in a legend."""
+    """Return the legend key of the band."""
     return Patch(**BAND)
 
 
 def band(ax: Axes, ends: pd.DataFrame, at: np.ndarray | None = None) -> None:
-    """A grey band behind all else; ends: low and high by step.
+    """Draw a grey band behind everything else; ends: low and high by step.
 
-    at: where to draw each step, if not at its number.
+    at: x positions of the steps, if not the steps themselves.
     """
     if len(ends):
         places = ends.index.to_numpy(dtype=float) if at is None else at
@@ -37,7 +37,7 @@ def band(ax: Axes, ends: pd.DataFrame, at: np.ndarray | None = None) -> None:
 
 
 def note(known: pd.DataFrame, alike: bool, whose: str) -> str:
-    """A line for a legend that says what the bands are; empty if no null is known."""
+    """Return a legend line that explains the bands; empty if no null is known."""
     where = "grey" if alike else f"grey, or in a {whose}'s colour below a dotted line"
     return f"\n{where}: {LABEL}" if known["high"].notna().any() else ""
 
@@ -45,10 +45,11 @@ def note(known: pd.DataFrame, alike: bool, whose: str) -> str:
 def of_models(
     ax: Axes, rows: pd.DataFrame, looks: dict[str, Look], *, relative: bool = False
 ) -> bool:
-    """Bands of several models, medians over layers; True if they were alike and became one.
+    """Draw bands of several models, medians over layers; return whether they were drawn as one.
 
-    Others have the model's colour: a band where models are few, and a dotted line at the top.
-    relative: whether they are alike by their ratios, for a logarithmic axis.
+    Nulls that are nearly equal are drawn as one grey band. Otherwise each has the model's colour: a
+    dotted line at the top and, with few models, a band. relative: compare nulls by their ratios,
+    for a logarithmic axis.
     """
     own = {m: r.groupby("step")[["low", "high"]].median() for m, r in rows.groupby("model")}
     if _alike(list(own.values()), relative=relative):

@@ -26,17 +26,17 @@ from tending.figures._style import (
 Grid = list[list[Axes]]
 STEP_LABEL = "training step"
 _OFF_AXIS = 0.03
-_SIZE_MARGIN = 1.6  # ratio of the ends of an axis of sizes to the sizes at them
-_SIZE_LABEL = 0.17  # of that axis that a label takes
+_SIZE_MARGIN = 1.6  # factor by which a size axis extends beyond the smallest and largest size
+_SIZE_LABEL = 0.17  # share of a size axis that a label takes
 
 
 def grid(
     rows: int, columns: int, row_height: float, extra: float, width: float = TWO_COLUMNS, **kw: Any
 ) -> tuple[Figure, Grid]:
-    """A figure of rows x columns axes; rows shrink rather than run over the page, and grow
-    where a single one would be lower than the labels beside it.
+    """Create a figure of rows x columns axes.
 
-    row_height, extra (legend and labels), width: inches.
+    row_height, extra (legend and labels), width: inches. The height is at most that of the page,
+    and at least that of the labels beside a single row.
     """
     height = min(max(rows * row_height + extra, LEAST_HEIGHT), PAGE_HEIGHT)
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -44,7 +44,7 @@ def grid(
 
 
 def step_axis(ax: Axes, steps: Sequence[int], *, label: bool = True) -> None:
-    """A symmetric logarithmic axis (linear below 1) with 0 and the decades as ticks."""
+    """Set a symmetric logarithmic x axis (linear below 1) with ticks at 0 and the decades."""
     first, last = min(steps), max(steps)
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ticks = [0, *(10**k for k in range(12))]
@@ -67,9 +67,9 @@ def _step(value: float, _: object = None) -> str:
 
 
 def score_limits(values: pd.Series, null: pd.Series | None = None) -> tuple[float, float]:
-    """Limits of an axis of scores: from 0, or from below it if a score is negative, to 1.
+    """Return limits of a score axis: to 1 from 0, or from below the lowest score if negative.
 
-    null: scores of permuted sequences; those near 0 are set off from the axis.
+    null: scores of permuted sequences; if some are near 0, the axis starts slightly below 0.
     """
     lowest = float(values.min())
     if null is not None and null.min() < _OFF_AXIS:
@@ -78,10 +78,10 @@ def score_limits(values: pd.Series, null: pd.Series | None = None) -> tuple[floa
 
 
 def medians(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
-    """Median over the rows of each model and step, with a band from quartile to quartile."""
+    """Draw the median over rows for each model and step, with a band from quartile to quartile."""
     for i, (model, style) in enumerate(looks.items()):
         own = rows[rows["model"] == model]
-        if own.empty:  # also of a metric that is not taken of this component
+        if own.empty:  # e.g. for a metric that is not computed for this component
             continue
         spread = select.quartiles(own)
         at = spread.index.to_numpy(dtype=float)
@@ -93,14 +93,14 @@ def medians(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
             color=style.colour,
             linestyle=style.dashes,
             marker=style.marker,
-            # many checkpoints: marks at even distances, those of the models beside each other
+            # many checkpoints: evenly spaced markers, offset between models
             markevery=1 if len(at) <= 16 else (0.02 * i, 0.1),
             label=model,
         )
 
 
 def model_legend(figure: Figure, looks: dict[str, Look], title: str, **marks: Any) -> None:
-    """A legend of the models below the axes; `marks` are further properties of the keys."""
+    """Add a legend of the models below the axes; `marks` are further properties of the keys."""
     keys = [
         Line2D([], [], **{"color": s.colour, "linestyle": s.dashes, "marker": s.marker, **marks})
         for s in looks.values()
@@ -109,7 +109,7 @@ def model_legend(figure: Figure, looks: dict[str, Look], title: str, **marks: An
 
 
 def place_legend(figure: Figure, keys: Sequence[Line2D], labels: list[str], title: str) -> None:
-    """A legend below the axes in as few rows of about equal length as the width allows."""
+    """Add a legend below the axes in as few rows of about equal length as the width allows."""
     fitting = max(1, int(15 * figure.get_figwidth()) // (max(map(len, labels)) + 8))
     rows = math.ceil(len(labels) / fitting)
     columns = math.ceil(len(labels) / rows)
@@ -117,7 +117,7 @@ def place_legend(figure: Figure, keys: Sequence[Line2D], labels: list[str], titl
 
 
 def depth_bar(figure: Figure, axes: Grid) -> None:
-    """The colour bar of relative depth, to the right of all axes."""
+    """Add the colour bar of relative depth, to the right of all axes."""
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), depth_colours()),
         ax=[ax for row in axes for ax in row],
@@ -131,7 +131,7 @@ def depth_bar(figure: Figure, axes: Grid) -> None:
 
 
 def size_axis(ax: Axes, sizes: Sequence[int]) -> None:
-    """A logarithmic axis with the sizes themselves as ticks, as far as their labels fit."""
+    """Set a logarithmic x axis with ticks at the sizes, as far as their labels fit."""
     low, high = sizes[0] / _SIZE_MARGIN, sizes[-1] * _SIZE_MARGIN
     shown = [sizes[0]]
     for size in sizes[1:]:
@@ -144,18 +144,18 @@ def size_axis(ax: Axes, sizes: Sequence[int]) -> None:
 
 
 def category_axis(ax: Axes, steps: Sequence[int], most: int = 16) -> None:
-    """Steps as equally wide columns 0, 1, 2, ...; at most about `most` of them labelled."""
+    """Label columns 0, 1, 2, ... of equal width by step, at most about `most` of them."""
     every = math.ceil(len(steps) / most)
     shown = list(range(0, len(steps), every))
     if shown[-1] != len(steps) - 1:
-        # the last label matters most; it replaces a neighbour it would run into
+        # the last label matters most; it replaces a neighbour it would overlap
         shown = [i for i in shown if len(steps) - 1 - i >= every] + [len(steps) - 1]
     ax.set_xticks(shown, [f"{steps[i]}" for i in shown], rotation=90)
     ax.set_xlabel(STEP_LABEL)
 
 
 def outer_labels(axes: Grid, table: pd.DataFrame) -> None:
-    """Label the steps of the lowest axes only, where all models have the same steps."""
+    """Label steps on the lowest axes only, if all models have the same steps."""
     steps = {tuple(select.steps(own)) for _, own in table.groupby("model")}
     for row in axes[:-1] if len(steps) == 1 else []:
         for ax in row:
@@ -164,13 +164,13 @@ def outer_labels(axes: Grid, table: pd.DataFrame) -> None:
 
 
 def zero_line(ax: Axes) -> None:
-    """A faint line at 0 where scores can be negative."""
+    """Draw a faint line at 0 if the axis extends below it."""
     if ax.get_ylim()[0] < 0:
         ax.axhline(0, color=FAINT, linewidth=0.5, zorder=0)
 
 
 def interval(ax: Axes, rows: pd.DataFrame, look: Look, label: str, i: int = 0) -> None:
-    """`value` against step as a line, with a band from `low` to `high` where they are known."""
+    """Draw `value` against step as a line, with a band from `low` to `high` where known."""
     own = rows.sort_values("step")
     if own.empty:
         return

@@ -1,4 +1,4 @@
-"""The look shared by all figures, and how a figure becomes files."""
+"""The style shared by all figures, and saving figures to files."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -58,7 +58,7 @@ _DASHES: tuple[Any, ...] = (
 
 
 class Look(NamedTuple):
-    """How one model is drawn in every figure; never by colour alone."""
+    """Style of one model in every figure; never distinguished by colour alone."""
 
     colour: str
     marker: str
@@ -66,12 +66,12 @@ class Look(NamedTuple):
 
 
 def look() -> AbstractContextManager[None]:
-    """matplotlib's defaults with this module's, whatever the user's matplotlibrc says."""
+    """Apply matplotlib's defaults and this module's settings, ignoring the user's matplotlibrc."""
     return matplotlib.style.context(["default", RC])
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """`draw`, run under `look`."""
+    """Decorate `draw` to run under `look`."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -82,7 +82,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def model_looks(models: Sequence[str]) -> dict[str, Look]:
-    """Looks of `models` in their order (smallest first): dark to light, markers, dashes."""
+    """Return looks of `models` in their order (smallest first): dark to light, markers, dashes."""
     map_ = colormaps["viridis"]
     last = max(len(models) - 1, 1)
     return {
@@ -97,7 +97,7 @@ def model_looks(models: Sequence[str]) -> dict[str, Look]:
 
 
 def depth_colours() -> Colormap:
-    """Colours of relative depth in [0, 1], first layer to last; legible as lines on white."""
+    """Return colours of relative depth in [0, 1], first layer to last; legible lines on white."""
     map_ = colormaps["plasma"]
     return ListedColormap([map_(0.88 * i / 255) for i in range(256)], name="depth")
 
@@ -106,7 +106,7 @@ def save(figure: Figure, pdf: Path, png: Path) -> None:
     """Write a figure as PDF and PNG (200 dpi); the same figure gives the same bytes."""
     with look():
         figure.draw_without_rendering()
-        # each save would lay the figure out again, starting from the one before
+        # otherwise each save would redo the layout, starting from the previous one
         figure.set_layout_engine("none")
         _write(figure, pdf, "pdf", {"CreationDate": None})
         _write(figure, png, "png", {"Software": None})

@@ -1,4 +1,4 @@
-"""Rank of the weights at the reference step against when, and how far, layers have settled."""
+"""Rank of the weights at the reference step against settling times and early similarities."""
 
 from collections.abc import Mapping
 
@@ -59,7 +59,7 @@ def _null(
     progress: float,
     looks: dict[str, Look],
 ) -> bool:
-    """A band across a panel of similarities; whether a null is known there."""
+    """Draw the null as a band across a panel; return whether it is known there."""
     ends = _association.null_ends(scores, row, asked, progress, looks)
     if ends:
         ax.axhspan(*ends, zorder=0.5, **_nulls.BAND)
@@ -80,7 +80,7 @@ def _points(ax: Axes, ranks: pd.Series, reached: pd.Series, looks: dict[str, Loo
             s=5 if dense else 14,
             alpha=0.6,
             linewidths=0,
-            rasterized=dense,  # thousands of marks make a PDF slow to turn
+            rasterized=dense,  # thousands of vector marks make a PDF slow to render
         )
     if never.any():
         ticks = [t for t in ax.get_yticks() if 0 <= t <= 1]

@@ -1,4 +1,4 @@
-"""The correlation of rank with when, and how far, layers have settled, by the rank's step."""
+"""Correlation of rank with settling times and early similarities, by the step of the rank."""
 
 from collections.abc import Mapping
 

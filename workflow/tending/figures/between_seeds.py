@@ -1,4 +1,4 @@
-"""Similarity of different seeds at the same step, beside that of each seed with its own end."""
+"""Similarity between seeds at the same step, beside that of each seed with its reference step."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ TITLE = "Similarity between seeds"
 CATEGORY = "Seeds"
 
 _TITLE = "mean over pairs or seeds, 95 % interval over seeds"
-_LOWEST = -0.3  # an interval of few seeds may go far below; it is cut there
+_LOWEST = -0.3  # intervals of few seeds may reach far below; they are cut here
 _BETWEEN = Look("#31688e", "o", "solid")
 _WITHIN = Look("#8a5a00", "s", (0, (5, 1.5)))
 
@@ -57,8 +57,9 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 def _nulls_of(
     tables: Mapping[str, pd.DataFrame], group: str, component: str, options: Options
 ) -> pd.DataFrame:
-    """Nulls of both lines, whose quantity stands as `model`: of a group's pairs, and of its seeds'
-    layers with their own reference step.
+    """Return the nulls of both lines, with the quantity as `model`.
+
+    They are those of a group's pairs, and of its seeds' layers with their own reference step.
     """
     metric = options.lead_metric
     quantity = between_quantity(metric)

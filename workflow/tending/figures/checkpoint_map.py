@@ -16,12 +16,12 @@ TITLE = "Similarity of all checkpoints (map)"
 CATEGORY = "Trajectory"
 
 METRIC = "cka_debiased"
-_MOST = 24  # panels; with more, the first components alone
+_MOST = 24  # panels; with more, only the first components are drawn
 
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Few models: one a column, components as rows; many: components of a model side by side."""
+    """Few models: one per column, components as rows; many: a model's components side by side."""
     table = select.correct(tables["checkpoint_map"], METRIC)
     nulls = select.correct(tables["checkpoint_map"], f"{METRIC}{WITHIN}")
     models = select.models(table, options)
@@ -59,7 +59,7 @@ def _square(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _steps(ax: Axes, steps: Sequence[int], most: int) -> None:
-    """The same steps on both axes, labelled at the same places."""
+    """Label both axes with the same steps at the same places."""
     _panels.category_axis(ax, steps, most=most)
     places = [int(place) for place in ax.get_xticks()]
     ax.set_yticks(places, [f"{steps[place]}" for place in places])

@@ -1,4 +1,4 @@
-"""Score of the layers at each step, as boxes."""
+"""Distribution of scores over layers at each step, as box plots."""
 
 from collections.abc import Mapping
 

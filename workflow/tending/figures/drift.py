@@ -1,4 +1,4 @@
-"""How far and how fast activations move from checkpoint to checkpoint."""
+"""Distance and speed of activations' movement from checkpoint to checkpoint."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ SIMILARITY, SPEED = "cka_debiased_step_to_step", "cka_debiased_drift_speed"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: similarity with the checkpoint before, and speed; columns: components."""
+    """Rows: similarity with the previous checkpoint, and speed; columns: components."""
     table = tables["trajectory"]
     components = select.components(table, [SIMILARITY])
     looks = model_looks(select.models(table, options))
@@ -35,7 +35,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
             nulls += [null["low"]]
             alike &= _nulls.of_models(ax, null, looks, relative=quantity == SPEED)
             if quantity == SPEED:
-                rows = rows[rows["value"] > 0]  # a checkpoint like the one before has no logarithm
+                rows = rows[rows["value"] > 0]  # equal checkpoints have a speed of 0 and no log
                 ax.set_yscale("log")
             _panels.medians(ax, rows, looks)
             _panels.step_axis(ax, select.steps(moved), label=row is axes[-1])
@@ -58,9 +58,9 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _null(table: pd.DataFrame, quantity: str, component: str) -> pd.DataFrame:
-    """Of every layer that has one: `low` and `high` are the mean and the 95 % quantile.
+    """Return the null of every layer that has one: `low` and `high` are mean and 95 % quantile.
 
-    That quantile of the similarity is the 5 % quantile of the speed, below its mean.
+    For the speed, `high` is the mean and `low` its 5 % quantile, from the similarity's 95 % one.
     """
     rows = select.by_layer(table, null_quantity(quantity), component).dropna(subset="value")
     return rows.assign(**{"high" if quantity == SPEED else "low": rows["value"]})

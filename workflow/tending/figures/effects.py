@@ -1,4 +1,4 @@
-"""When layers settle against a model's size, by learning rate."""
+"""Settling times of layers against a model's size, by learning rate."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ TITLE = "Settling by size and learning rate"
 CATEGORY = "Stabilisation"
 
 _UNKNOWN = "unknown"
-_APART = 1.12  # ratio between the places of two learning rates at one size
+_APART = 1.12  # horizontal factor between learning rates at one size
 
 
 @styled
@@ -51,7 +51,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _rates(table: pd.DataFrame, effects: pd.DataFrame) -> pd.Series:
-    """Peak learning rate by model; NaN where it is not known."""
+    """Return the peak learning rate by model; NaN where unknown."""
     known = select.correct(effects, PEAK).set_index("model")["value"]
     return known.reindex(table["model"].dropna().unique())
 
@@ -63,7 +63,7 @@ def _label(rate: float) -> str:
 def _points(
     ax: Axes, points: pd.DataFrame, rates: pd.Series, looks: dict[str, Look], options: Options
 ) -> None:
-    """Every model with its bracket, and the mean of every group with its interval."""
+    """Draw every model with its bracket, and the mean of every group with its interval."""
     for i, (label, look) in enumerate(looks.items()):
         own = points[rates.reindex(points.index) == label]
         aside = _APART ** (i - (len(looks) - 1) / 2)
@@ -86,7 +86,7 @@ def _points(
 
 
 def _found(effects: pd.DataFrame, quantity: str, component: str) -> str:
-    """The effects of one panel in words, per doubling."""
+    """Describe the effects of one panel, per doubling."""
     names = {SIZE: "size", RATE: "rate", UNADJUSTED: "size alone"}
     lines = []
     for name, words in names.items():
@@ -103,7 +103,7 @@ def _signed(value: float) -> str:
 
 
 def _told_apart(effects: pd.DataFrame) -> str:
-    """What the study can say of size and learning rate."""
+    """Describe whether the study can separate effects of size and learning rate."""
     given = effects[effects["quantity"].str.endswith((SIZE, RATE))]
     if given.loc[given["definition"] == "correct", "value"].notna().any():
         return "effects of a doubling of size and of rate, of each at the other's level"

@@ -15,19 +15,19 @@ TABLES = ("evaluations",)
 TITLE = "Benchmark scores over training"
 CATEGORY = "Evaluations"
 
-MOST = 12  # panels; the other scores are in the table
+MOST = 12  # panels; further scores are only in the table
 _COLUMNS = 3
 
 
 def names(table: pd.DataFrame) -> list[str]:
-    """Quantities of a table of evaluations that are scores, in its order."""
+    """Return the quantities of an evaluation table that are scores, in its order."""
     beside = (error_quantity(""), direction_quantity(""))
     return [str(q) for q in table["quantity"].unique() if not str(q).endswith(beside)]
 
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Every model's score with its band, and a ring at its best step where that is known."""
+    """Draw every model's score with its band, and a ring at its best step where known."""
     table = tables["evaluations"]
     own, every = table[table["model"].notna()], names(table)
     if not every:

@@ -1,4 +1,4 @@
-"""How alike the gradients of two batches are, against training step."""
+"""Cosine between gradients of consecutive batches against training step."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How much ground every model lost between its best checkpoint and the last, against its size."""
+"""Late degradation: rise of the loss from each model's best checkpoint to the last, by size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,14 +20,14 @@ TITLE = "Late rise of the loss by size"
 CATEGORY = "Training"
 
 _OUTCOME = "held_out_loss"
-_APART = 1.1  # ratio between the places of two models of one size
-_LEAST = 0.01  # nats: an axis of nothing but zeros ends here
+_APART = 1.1  # horizontal factor between models of one size
+_LEAST = 0.01  # nats; the end of the axis if all rises are 0
 _WIDTH = 5.2
 
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """A mark per model with its interval: filled where the rise differs from 0."""
+    """Draw a mark per model with its interval, filled where the rise differs from 0."""
     table = tables["late_phase"]
     rises = select.correct(table, rise_quantity(_OUTCOME)).set_index("model")
     if rises.empty:
@@ -53,7 +53,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _places(rises: pd.DataFrame, models: list[str]) -> dict[str, float]:
-    """Sizes on the axis; models of one size beside each other."""
+    """Return x positions of models: their sizes, offset between models of one size."""
     sizes = rises["parameters"].to_dict()
     same: dict[int, list[str]] = {}
     for model in models:
@@ -66,7 +66,7 @@ def _places(rises: pd.DataFrame, models: list[str]) -> dict[str, float]:
 
 
 def _mark(ax: Axes, at: float, row: tuple[float, float, float], look: Look, *, found: bool) -> None:
-    """row: the value and the ends of its interval, NaN where there is none."""
+    """Draw one model. row: the value and the ends of its interval, NaN where there is none."""
     value, low, high = row
     ax.errorbar(
         at,

@@ -20,10 +20,10 @@ METRIC = "cka_debiased"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: models (several a row if many); columns: steps; white lines: between components."""
+    """Rows: models (several per row if many); columns: steps; white lines: between components."""
     table, nulls = (
         select.correct(tables["layer_map"], f"{METRIC}{kind}").fillna(
-            {"layer": 0, "with_layer": 0}  # what the model has one of
+            {"layer": 0, "with_layer": 0}  # components without layers
         )
         for kind in ("", WITHIN)
     )
@@ -56,13 +56,13 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _shown(rows: pd.DataFrame, *, few: bool) -> list[int]:
-    """The steps of a model's maps; with many models, the first and the last alone."""
+    """Return the steps of a model's maps; with many models, only the first and the last."""
     steps = list(select.steps(rows))
     return steps if few else sorted({steps[0], steps[-1]})
 
 
 def _square(rows: pd.DataFrame, order: list[str]) -> pd.DataFrame:
-    """Values with (component, layer) on both axes, components in their order."""
+    """Pivot values to (component, layer) on both axes, components in the given order."""
     wide = rows.pivot(
         index=["with_component", "with_layer"], columns=["component", "layer"], values="value"
     )
@@ -71,7 +71,7 @@ def _square(rows: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 
 
 def _layers(ax: Axes, components: list[str]) -> None:
-    """Axes that name the component of every layer at the middle of its layers."""
+    """Label both axes with each component at the middle of its layers."""
     starts = [i for i, c in enumerate(components) if i == 0 or components[i - 1] != c]
     for start in starts[1:]:
         ax.axhline(start - 0.5, color="white", linewidth=1)

@@ -1,4 +1,4 @@
-"""Held-out loss, and the divergence from the reference, against step; the best step is marked."""
+"""Held-out loss, and divergence from the reference, against step, with the best step marked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ TITLE = "Loss and divergence by step"
 CATEGORY = "Training"
 
 _LOSS, _KL = "held_out_loss", "kl_to_reference"
-_LATE = 0.5  # fraction of training from which the right column shows it, or from a best step before
-_LEAST = 3  # checkpoints of every model in the right column, if it has so many
+_LATE = 0.5  # fraction of training at which the right column starts, unless a best step is earlier
+_LEAST = 3  # fewest checkpoints per model in the right column, if it has so many
 _HEIGHT = 1.95
 
 Looks = Mapping[str, Look]
@@ -27,7 +27,7 @@ Looks = Mapping[str, Look]
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Left: the whole training; right: its end, the loss as the difference from its last value."""
+    """Left: the whole training run; right: its end, with the loss relative to its last value."""
     loss, late = select.correct(tables["loss"], _LOSS), tables["late_phase"]
     kl = select.correct(tables["divergence"], _KL) if "divergence" in tables else loss[:0]
     shown = [rows for rows in (loss, kl) if not rows.empty]
@@ -60,7 +60,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 def _lines(
     ax: Axes, rows: pd.DataFrame, looks: Looks, best: pd.Series | None = None, by: str = "step"
 ) -> None:
-    """A line with its band per model, against `by`, with a star at its best step."""
+    """Draw a line with its band per model, against `by`, with a star at its best step."""
     for i, (model, look) in enumerate(looks.items()):
         own = rows[rows["model"] == model]
         _panels.interval(ax, own.assign(step=own[by]), look, model, i)
@@ -76,14 +76,14 @@ def _lines(
 
 
 def _to_end(late: pd.DataFrame) -> pd.DataFrame:
-    """The loss of every step less the last, with its band: the change to the end, turned round."""
+    """Return the loss at every step minus the last: the change to the end with reversed sign."""
     change = select.correct(late, change_quantity(_LOSS))
     ends = {"low": -change["high"], "high": -change["low"]}
     return change.assign(value=-change["value"], **ends)
 
 
 def _begin(rows: pd.DataFrame, best: pd.Series) -> float:
-    """The fraction of training at which the right column begins."""
+    """Return the fraction of training at which the right column starts."""
     starts = [_LATE]
     for model, own in rows.groupby("model"):
         progress = own.drop_duplicates("step").set_index("step")["progress"].sort_index()

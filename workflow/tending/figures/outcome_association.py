@@ -1,4 +1,4 @@
-"""How similarity, rank and gradients go with loss and benchmark scores beyond the step."""
+"""Association of similarity, rank and gradients with outcomes, controlling for training step."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ TABLES = ("outcome_association",)
 TITLE = "Loss and scores beyond the step"
 CATEGORY = "Evaluations"
 
-MOST = 5  # outcomes; the others are in the table
+MOST = 5  # outcomes; further ones are only in the table
 NOTHING = "not defined"
 _TITLES = {
     SPEARMAN: "Spearman's, given\nthe rank of the step",
@@ -39,7 +39,7 @@ Predictor = tuple[str, str]  # component and quantity
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: outcomes; columns: kinds; in a panel a line for every predictor, models as marks."""
+    """Rows: outcomes; columns: kinds; in each panel a line per predictor, models as marks."""
     table = tables["outcome_association"]
     shown = _predictors(table, options)
     every = list(dict.fromkeys(_outcome(q) for q in table["quantity"].unique()))
@@ -64,7 +64,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _predictors(table: pd.DataFrame, options: Options) -> list[Predictor]:
-    """The leading similarity, the rank, and gradients, of every component, in the table's order."""
+    """Return each component's lead similarity, rank and gradients, in the order of the table."""
     rank = options.lead_rank_metric
     wanted = [options.lead_metric, rank, COSINE, f"gradient_{rank}"]
     there = table[["component", "quantity"]].drop_duplicates()
@@ -106,7 +106,7 @@ def _panel(
     predictors: Sequence[Predictor],
     looks: dict[str, Look],
 ) -> None:
-    """Models from top to bottom in every predictor's row; below them, of several, the pooled."""
+    """Draw models from top to bottom in every predictor's row and, if several, pooled below."""
     every = [*looks, None] if len(looks) > 1 else [*looks]
     spread = np.linspace(-0.3, 0.3, len(every)) if len(every) > 1 else [0.0]
     for i, (component, name) in enumerate(predictors):
@@ -129,7 +129,7 @@ def _panel(
 
 
 def _mark(ax: Axes, row: object, at: float, look: Look | None) -> None:
-    """One coefficient with its interval; pooled without a look."""
+    """Draw one coefficient with its interval; without a look, as pooled."""
     value, low, high = (float(getattr(row, c)) for c in ("value", "low", "high"))
     colour = look.colour if look else _POOLED
     if np.isfinite(low):

@@ -80,7 +80,7 @@ def _panel(ax: Axes, table: pd.DataFrame, metric: str, looks: dict[str, Look]) -
 
 
 def _distance(table: pd.DataFrame, metric: str, component: str) -> str:
-    """How far each definition is from the published medians, in words."""
+    """Describe the mean distance of each definition from the published medians."""
     rows = table[table["quantity"] == difference_quantity(metric)]
     rows = rows[rows["component"] == component]
     off = rows["value"].abs().groupby(rows["definition"]).mean()

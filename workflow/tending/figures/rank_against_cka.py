@@ -58,7 +58,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _whole(ranks: pd.DataFrame, metric: str, component: str) -> pd.DataFrame:
-    """One rank per model, layer and step: the mean over heads where a component has heads."""
+    """Return one rank per model, layer and step: the mean over heads where there are any."""
     heads = select.by_layer(ranks, metric, component, heads=True)
     rows = select.by_layer(ranks, metric, component) if heads.empty else heads
     means = rows.groupby(_KEYS)["value"].mean().rename("rank").reset_index()
@@ -80,5 +80,5 @@ def _points(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
             s=7 if dense else 14,
             alpha=0.7,
             linewidths=0,
-            rasterized=dense,  # tens of thousands of marks make a PDF slow to turn
+            rasterized=dense,  # tens of thousands of vector marks make a PDF slow to render
         )

@@ -18,7 +18,7 @@ CATEGORY = "Representations"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: metrics; columns: whole components, then heads; a line and quartile band per model."""
+    """Rows: metrics; columns: whole layers, then heads; a line and quartile band per model."""
     table = tables["representation"]
     metrics = [str(q) for q in table["quantity"].unique() if q in known()]
     columns = _columns(table, metrics)
@@ -37,7 +37,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _columns(table: pd.DataFrame, metrics: list[str]) -> list[tuple[str, str, bool]]:
-    """Title, component, and whether of its heads, of every column."""
+    """Return every column's title, component, and whether it shows heads."""
     measured = table[table["quantity"].isin(metrics)]
     columns = []
     for heads in (False, True):
@@ -50,6 +50,6 @@ def _columns(table: pd.DataFrame, metrics: list[str]) -> list[tuple[str, str, bo
 
 
 def _label(metric: str) -> str:
-    """The metric's own label, on two lines where it says more in brackets."""
+    """Return the metric's own label, with a part in brackets on a second line."""
     label = str(plugins.load(package(metric), metric, "metric").METRIC.label)
     return label.replace(" (", "\n(")

@@ -1,4 +1,4 @@
-"""Score against the number of sequences: biased CKA comes down to the debiased one."""
+"""Score against the number of sequences: biased CKA decreases towards debiased CKA."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ TABLES = ("sample_size",)
 TITLE = "Scores by number of sequences"
 CATEGORY = "Convergence"
 
-_MODELS = 3  # at most, of all sizes; more columns would be too narrow
+_MODELS = 3  # at most, spread over sizes; more columns would be too narrow
 _COLOURS = ("#33668f", "#c1542f", "#5d8a3a")  # of steps, early to late
 _LINES: dict[str, tuple[Any, str]] = {"cka": ("solid", "o"), "cka_debiased": ((0, (4, 1.5)), "s")}
 _NULL: Any = (0, (1, 1.5))
-_APART = 1.05  # factor between marks of one n, so that intervals stand side by side
+_APART = 1.05  # horizontal factor between marks of one n, so that intervals do not overlap
 
 
 @styled
@@ -59,7 +59,7 @@ def _panel(
     component: str,
     layer: int,
 ) -> list[float]:
-    """Draw one layer of one model; the ends of its intervals."""
+    """Draw one layer of one model; return the ends of its intervals."""
     ends: list[float] = []
     for i, step in enumerate(shown):
         at = table[table["step"] == step]
@@ -73,21 +73,21 @@ def _panel(
 
 
 def _spread(items: Sequence[str], most: int) -> list[str]:
-    """At most `most` of the items, the first and the last among them."""
+    """Pick at most `most` evenly spaced items, including the first and the last."""
     picked = np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int))
     return [items[i] for i in picked]
 
 
 def _steps(steps: Sequence[int]) -> list[int]:
-    """An early step, the first, and one in the middle of those that are compared."""
+    """Pick the first and the middle of the steps that are compared."""
     return list(dict.fromkeys([steps[0], steps[len(steps) // 2]]))
 
 
 def _middle(table: pd.DataFrame, metrics: Sequence[str], component: str) -> int:
-    """The middle layer of a component, the later of two."""
+    """Return the middle layer of a component, the later of two; -1 if it has none."""
     rows = table[(table["component"] == component) & table["quantity"].isin(metrics)]
     layers = sorted({int(layer) for layer in rows["layer"].dropna()})
-    return layers[len(layers) // 2] if layers else -1  # nothing is defined, nothing drawn
+    return layers[len(layers) // 2] if layers else -1  # then nothing is drawn
 
 
 def _rows(table: pd.DataFrame, quantity: str, component: str, layer: int) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def _null(ax: Axes, rows: pd.DataFrame, colour: str) -> None:
 
 
 def _size_axis(ax: Axes, table: pd.DataFrame, *, label: bool) -> None:
-    """A logarithmic axis with the numbers of sequences as ticks; every second if there are many."""
+    """Set a logarithmic x axis with ticks at the numbers of sequences, every second if many."""
     sizes = sorted({int(n) for n in table["n"].dropna()})
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(sizes[:: 1 + (len(sizes) > 4)]))

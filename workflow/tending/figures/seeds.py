@@ -51,7 +51,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 
 
 def _null(scores: pd.DataFrame, component: str, options: Options) -> pd.DataFrame:
-    """Nulls of the layers of all seeds, with their groups as `model`."""
+    """Return the nulls of the layers of all seeds, with their groups as `model`."""
     rows = select.null(scores, options.lead_metric, component)
     groups = rows["model"].map(options.groups)
     return rows.assign(model=groups)[groups.notna()]

@@ -18,10 +18,10 @@ CATEGORY = "Gradients"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: attention and MLP; columns: similarity with the reference step, rank of the weights
-    and of the gradients, against the fraction of training.
+    """Rows: attention and MLP; columns: similarity, rank of weights, rank of gradients.
 
-    Ranks of attention are of its heads; all else is of whole layers.
+    All against the fraction of training. Similarity is that with the reference step. Ranks of
+    attention are those of its heads; everything else is for whole layers.
     """
     scores, ranks, gradients = (tables[name] for name in TABLES)
     score, rank = options.lead_metric, options.lead_rank_metric
@@ -52,7 +52,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
 def _score_panel(
     ax: Axes, table: pd.DataFrame, metric: str, component: str, looks: dict[str, Look]
 ) -> str:
-    """Draw scores before their null; what to say of the null in the legend."""
+    """Draw scores in front of their null; return the legend line for the null."""
     rows, null = select.by_layer(table, metric, component), select.null(table, metric, component)
     alike = _nulls.of_models(ax, _by_progress(null), looks)
     _panels.medians(ax, _by_progress(rows), looks)
@@ -63,11 +63,11 @@ def _score_panel(
 
 
 def _ranks(table: pd.DataFrame, metric: str, component: str) -> pd.DataFrame:
-    """Rows of the heads where there are some, otherwise of whole layers."""
+    """Return rows of the heads where there are any, otherwise of whole layers."""
     heads = select.by_layer(table, metric, component, heads=True)
     return select.by_layer(table, metric, component) if heads.empty else heads
 
 
 def _by_progress(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the fraction of training where other figures have the step."""
+    """Replace the step by the fraction of training, for functions that draw against step."""
     return rows.assign(step=rows["progress"])

@@ -1,4 +1,4 @@
-"""When each layer settles, as the bracket between two checkpoints."""
+"""Settling time of each layer, as a bracket between two checkpoints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ TABLES = ("stabilisation",)
 TITLE = "When layers settle"
 CATEGORY = "Stabilisation"
 
-_LANE = 0.8  # of the height of a model's lane; the rest is a gap
+_LANE = 0.8  # used share of a model's lane; the rest is a gap
 _NEVER = 1.06  # where a layer that never settles is marked, beyond the end of training
 _SHARE = 1.2
 
@@ -77,7 +77,7 @@ def _lanes(
 def _whiskers(
     ax: Axes, intervals: pd.DataFrame, own: pd.DataFrame, height: np.ndarray, colour: str
 ) -> None:
-    """The interval of each bracket; to the mark of those that never settle if it has no end."""
+    """Draw each bracket's interval, up to the `never` mark if it has no upper end."""
     ends = own[["layer"]].merge(intervals, on="layer", how="left")
     low, high = (ends[name].to_numpy(dtype=float) for name in ("low", "high"))
     high = np.where(np.isnan(high), _NEVER, high)
@@ -87,7 +87,7 @@ def _whiskers(
 
 
 def _relative_depth(own: pd.DataFrame) -> np.ndarray:
-    """layer / (layers - 1) in [0, 1]; 0.5 for a model of one layer."""
+    """Compute layer / (layers - 1), in [0, 1]; 0.5 for a model with one layer."""
     layer = own["layer"].to_numpy(dtype=float)
     return layer / layer.max() if layer.max() > 0 else np.full(len(layer), 0.5)
 
@@ -105,7 +105,7 @@ def _frame(ax: Axes, models: list[str], early: float) -> None:
 def _shares(
     ax: Axes, table: pd.DataFrame, quantity: str, component: str, models: list[str]
 ) -> None:
-    """Beside each lane, the share of its layers that settled early."""
+    """Write beside each lane the share of its layers that settled early."""
     shares = select.of_model(table, quantity, component).set_index("model")["value"]
     texts = {i: f"{100 * shares[m]:.0f} %" for i, m in enumerate(models) if m in shares.index}
     for lane, text in [*texts.items(), (len(models) - 0.4, "share")]:

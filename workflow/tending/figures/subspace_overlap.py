@@ -1,4 +1,4 @@
-"""How far the leading directions of activations stay the same."""
+"""Overlap of the leading subspaces of activations with the reference and previous checkpoint."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ ROWS = {
     "subspace_overlap_with_reference": "overlap of subspaces\nwith the reference step",
     "subspace_overlap_step_to_step": "overlap of subspaces\nwith the checkpoint before",
 }
-CHANCE = "subspace_overlap_chance"  # the mean of the null, also where that is not known
+CHANCE = "subspace_overlap_chance"  # mean of the null, known even where the null itself is not
 
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Rows: with the reference step, with the step before; columns: components; dotted: chance."""
+    """Rows: overlap with the reference and previous step; columns: components; dotted: chance."""
     table = tables["trajectory"]
     components = select.components(table, ROWS)
     looks = model_looks(select.models(table, options))

@@ -17,13 +17,13 @@ TABLES = ("training", "loss")
 TITLE = "Training and held-out loss"
 CATEGORY = "Training"
 
-_BIN = 1.08  # ratio of the ends of a bin of steps: as wide on the axis early and late
+_BIN = 1.08  # ratio of the ends of a bin of steps, so that bins are equally wide on the axis
 _WIDTH = 5.2
 
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Loss of every model; below it the learning rate, where the workflow trained the model."""
+    """Draw the loss of every model and, for models trained by the workflow, the learning rate."""
     training, loss = tables["training"], tables["loss"]
     filled = [t for t in (loss, training) if not t.empty]
     if not filled:
@@ -86,7 +86,7 @@ def _loss(ax: Axes, rows: pd.DataFrame, look: Look) -> None:
 
 
 def smoothed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means of step and value in bins of equal ratio: single steps early, many steps late."""
+    """Average step and value in bins of equal ratio: single steps early, many steps late."""
     plain = pd.DataFrame({"step": _at(rows), "value": rows["value"].to_numpy(dtype=float)})
     bins = np.floor(np.log(np.maximum(plain["step"], 0.5)) / np.log(_BIN))
     return plain.groupby(bins).mean()

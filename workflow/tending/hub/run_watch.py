@@ -6,13 +6,12 @@ other jobs are running, have failed, or will not be started any more. Snakemake 
 
 import json
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from tending.core import paths
+from tending.core import paths, snakemake_internals
 
 FETCHES = {"fetch", "fetch_reference"}  # the rules whose jobs wait
 POLL_SECONDS = 1.0
@@ -40,27 +39,14 @@ def seen(study: str) -> Run:
 
 
 def state_of(scheduler: Any) -> Run:
-    """What Snakemake's scheduler is at."""
-    running, failed = list(scheduler.running), list(scheduler.failed)
-    lost = _with_what_follows(failed, scheduler.workflow.dag.depending)
-    given_up = frozenset(str(file) for job in lost for file in job.output)
-    stopped = getattr(scheduler, "_user_kill", None)  # SIGTERM: what runs may finish
-    if stopped or (failed and not scheduler.keepgoing):
-        return Run(ENDING, given_up)
+    """The state of Snakemake's scheduler."""
+    lost = snakemake_internals.given_up(scheduler)
+    files = frozenset(str(file) for job in lost for file in job.output)
+    if snakemake_internals.ending(scheduler):
+        return Run(ENDING, files)
+    running = list(scheduler.running)
     alone = bool(running) and all(FETCHES.issuperset(job.rules) for job in running)
-    return Run(FETCHING if alone else WORKING, given_up)
-
-
-def _with_what_follows(failed: Iterable[Any], depending: Mapping[Any, Iterable[Any]]) -> set[Any]:
-    """Jobs, single ones also of groups, and all that need their output."""
-    lost: set[Any] = set()
-    queue = [one for job in failed for one in (job.jobs if job.is_group() else [job])]
-    while queue:
-        job = queue.pop()
-        if job not in lost:
-            lost.add(job)
-            queue += depending.get(job, ())
-    return lost
+    return Run(FETCHING if alone else WORKING, files)
 
 
 class Watch:

@@ -13,7 +13,7 @@ from tending import components, tables
 from tending import corpus as corpora
 from tending.checkpoints import hub, source
 from tending.core import paths, plugins, provenance
-from tending.core.snakemake_calls import all_noted
+from tending.core.snakemake_internals import all_noted
 from tending.run.study_files import StudyFiles, Wildcards
 from tending.study import metric_components, published, row_limits, selection
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from tending.core.snakemake_calls import all_noted
+from tending.core.snakemake_internals import all_noted
 from tending.hub.weight_shelf import Entry
 
 Wildcards = Any  # Snakemake's, with .model and .step

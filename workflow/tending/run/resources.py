@@ -14,7 +14,7 @@ from typing import Any
 from tending import families
 from tending.checkpoints import source
 from tending.core import positions
-from tending.core.snakemake_calls import noted
+from tending.core.snakemake_internals import noted
 from tending.stages.divergence import divergence_config
 from tending.study import selection
 

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from tending.core.snakemake_internals import INCOMPLETE, LOCKS
 from tending.run import slurm_orphans, unrecorded_outputs
 from tending.run.job import RUN_VARIABLE, here
 
@@ -33,10 +34,10 @@ def take(folder: Path = Path(".snakemake")) -> bool:
     except BlockingIOError:
         fcntl.flock(file, fcntl.LOCK_SH)
         return False
-    locks = folder / "locks"
+    locks = folder / LOCKS
     stale = locks.is_dir() and any(locks.iterdir())
     if stale:
-        slurm_orphans.cancel(folder / "incomplete")
+        slurm_orphans.cancel(folder / INCOMPLETE)
         unrecorded_outputs.mark(folder, since=Path(file.name).stat().st_mtime)
         shutil.rmtree(locks)
         locks.mkdir()

@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tending.core.snakemake_internals import JOB_ID
+
 SCANCEL, SQUEUE = "scancel", "squeue"
 ENDS_WITHIN, POLL_SECONDS = 90, 1.0  # SLURM lets a job 30 s by default to end by itself
 
@@ -47,7 +49,7 @@ def _noted(markers: Path) -> list[str]:
     found = set()
     for file in markers.rglob("*") if markers.is_dir() else ():
         try:
-            job = json.loads(file.read_text("utf-8")).get("external_jobid")
+            job = json.loads(file.read_text("utf-8")).get(JOB_ID)
         except (OSError, ValueError, AttributeError):
             continue
         if isinstance(job, str) and job.isdigit():

@@ -7,13 +7,12 @@ not make it again. Such files are marked as incomplete, so that the next run mak
 """
 
 import json
-import os
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 from tending.core import paths
+from tending.core.snakemake_internals import INCOMPLETE, JOB_ID, METADATA, note
 
 CLOCKS_DIFFER_BY = 60  # seconds, at most, among the machines of a cluster
 
@@ -25,9 +24,9 @@ def mark(folder: Path, since: float) -> list[Path]:
     """
     found = [path for path in _made(folder.parent, since) if not _recorded(folder, path)]
     for path in found:
-        marker = _note(folder / "incomplete", path)
+        marker = note(folder / INCOMPLETE, path)
         marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps({"external_jobid": None}), "utf-8")
+        marker.write_text(json.dumps({JOB_ID: None}), "utf-8")
     return found
 
 
@@ -42,16 +41,8 @@ def _made(root: Path, since: float) -> Iterator[Path]:
 
 def _recorded(folder: Path, path: Path) -> bool:
     """Whether there is a record of this file that is not of an earlier one."""
-    record = _note(folder / "metadata", path)
+    record = note(folder / METADATA, path)
     if not record.exists():
         return False
     made = (folder.parent / path).stat().st_mtime
     return record.stat().st_mtime + CLOCKS_DIFFER_BY >= made
-
-
-def _note(place: Path, path: Path) -> Path:
-    """Where Snakemake keeps what it knows of a file: its name in base 64, cut into folders."""
-    name = urlsafe_b64encode(str(path).encode()).decode()
-    longest = (os.pathconf(place, "PC_NAME_MAX") if place.exists() else 255) - 1
-    pieces = [name[i : i + longest] for i in range(0, len(name), longest)]
-    return place.joinpath(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])

@@ -235,7 +235,7 @@ def test_what_is_not_finite_is_refused_with_its_sequence() -> None:
 
 def test_too_few_sequences_and_foreign_tokens() -> None:
     model = tiny.model("gpt_neox")
-    with pytest.raises(ValueError, match=r"has 7 sequences, 8 are asked for"):
+    with pytest.raises(ValueError, match=r"has 7 sequences, 8 are requested"):
         logits(model, sequences=8)
     tokens = np.full((SEQUENCES, LENGTH), 50, np.int32)
     with pytest.raises(ValueError, match=r"token 50 is outside the model's vocabulary of 50"):

@@ -1,1 +1,1 @@
-"""How far next-token predictions are from the reference's: settings, passes, file, rows."""
+"""Divergence of next-token predictions from the reference's: settings, passes, file, rows."""

@@ -1,9 +1,8 @@
 """Kullback-Leibler divergence of a model's next-token predictions from a reference's. No files.
 
-Both directions are taken of the same two distributions, over the tokens alone: logits beyond the
-tokenizer's tokens are padding and left out before the softmax. Logits are float32, as the models
-give them; all else is float64, because near the reference the divergence is a small difference
-of logarithms.
+Both directions use the same two distributions over the tokenizer's tokens: further logits are
+padding and left out before the softmax. Logits are float32, as the models return them; everything
+else is float64, because near the reference the divergence is a small difference of logarithms.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,23 +29,23 @@ from tending.stages.activations.activations import (
 )
 from tending.stages.activations.held_out_loss import next_token_logits
 
-VERSION = 1  # raise it when a change alters the numbers: the workflow then computes them again
+VERSION = 1  # increase it when a change alters the numbers: the workflow then recomputes them
 
-LOGITS_PER_CHUNK = 2**22  # 32 MiB in float64, of which a few are held at a time
+LOGITS_PER_CHUNK = 2**22  # 32 MiB in float64, of which a few copies exist at a time
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float64]
-Rows = Callable[[int, int], Array]  # rows begin to end of the reference's logits
+Rows = Callable[[int, int], Array]  # (begin, end) -> those rows of the reference's logits
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Where predictions are taken.
+    """Sequences, positions and tokens at which predictions are compared.
 
-    sequences: how many, the first. positions: indices into every sequence, ascending. vocabulary:
-    number of tokens, the first so many logits. batch_size: sequences at a time to begin with;
-    halved when memory runs out.
+    sequences: number of sequences, from the first. positions: indices into every sequence,
+    ascending. vocabulary: number of tokens, which are the first logits. batch_size: initial number
+    of sequences per batch; halved when memory runs out.
     """
 
     sequences: int
@@ -57,9 +56,10 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Divergences:
-    """In nats, (sequences, positions): of P, the reference's prediction, and Q, the model's.
+    """Divergences in nats between P, the reference's prediction, and Q, the model's.
 
-    forward: KL(P || Q). reverse: KL(Q || P). Neither is negative, but for rounding.
+    Both (sequences, positions). forward: KL(P || Q). reverse: KL(Q || P). Neither is negative,
+    except by rounding.
     """
 
     forward: Matrix
@@ -67,9 +67,9 @@ class Divergences:
 
 
 def divergence(reference: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """KL(P || Q) and KL(Q || P) in nats, (rows,), float64, of P and Q = softmax of the logits.
+    """Compute KL(P || Q) and KL(Q || P) in nats, (rows,), float64; P, Q are softmax of logits.
 
-    reference, logits: (rows, tokens). Equal logits give exactly 0.
+    reference (for P), logits (for Q): (rows, tokens). Equal logits give exactly 0.
     """
     p, q = (torch.log_softmax(x.double(), dim=-1) for x in (reference, logits))
     difference = p - q
@@ -78,14 +78,14 @@ def divergence(reference: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def vocabulary(model: Any, tokens: int) -> int:
-    """How many logits are of tokens: the head may have more rows than there are, or fewer."""
+    """Return the number of logits that belong to tokens; the head may have more rows, or fewer."""
     return min(tokens, int(model.get_output_embeddings().weight.shape[0]))
 
 
 def logits(
     model: Any, tokens: Tokens, settings: Predicted, progress: Progress, warn: Warn
 ) -> Iterator[Array]:
-    """The model's logits, (rows, tokens) float32, those of a batch of sequences at a time.
+    """Yield the model's logits, (rows, tokens) float32, one batch of sequences at a time.
 
     Rows are ordered by sequence and then by position. model: a causal language model of
     transformers; tokens: (sequences, length). progress(n) is called after every n sequences,
@@ -103,10 +103,10 @@ def logits(
 def divergences(
     model: Any, tokens: Tokens, settings: Predicted, reference: Rows, progress: Progress, warn: Warn
 ) -> Divergences:
-    """The model's divergences from a reference of the same tokens, sequences and positions.
+    """Compute the model's divergences from a reference at the same sequences and positions.
 
-    reference(begin, end) gives rows of the reference's logits, in the order and shape of `logits`.
-    Arguments and errors otherwise as those of `logits`.
+    reference(begin, end) returns rows of the reference's logits, in the order and shape of
+    `logits`. Other arguments and errors are those of `logits`.
     """
 
     def compared(predicted: Iterator[Tensor], start: int) -> Matrix:
@@ -132,7 +132,7 @@ def _batches(
     progress: Progress,
     warn: Warn,
 ) -> Iterator[Result]:
-    """What `use` makes of the logits of each batch, given in chunks, and of its first sequence."""
+    """Yield `use(chunks of logits, index of the first sequence)` for each batch."""
     kind = family(model.config.model_type).architecture(model.config.to_dict())
     checked(tokens, Extraction(sequences=settings.sequences), kind.vocabulary)
     head_rows = vocabulary(model, settings.vocabulary)
@@ -151,7 +151,7 @@ def _batches(
         except RuntimeError as error:
             batch_size = smaller(batch_size, tokens.shape[1], error, warn)
             continue
-        yield result  # outside the try: nothing of a failed batch
+        yield result  # outside the try: a failed batch yields nothing
         start += len(rows)
         progress(len(rows))
 
@@ -159,7 +159,10 @@ def _batches(
 def _predicted(
     model: Any, rows: Array, start: int, settings: Predicted, logit_cap: float | None
 ) -> Iterator[Tensor]:
-    """Logits of the tokens of one batch, (rows, tokens) float32, a bounded number at a time."""
+    """Yield the logits of one batch, (rows, tokens) float32, a bounded number at a time.
+
+    Raises ValueError if a logit is not finite.
+    """
     ids = torch.from_numpy(rows).to(model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     flat = hidden[:, list(settings.positions)].flatten(0, 1)

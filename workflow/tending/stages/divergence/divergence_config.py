@@ -1,4 +1,4 @@
-"""What a study that asks for divergences must satisfy, and the files and settings of theirs."""
+"""Requirements on a study with divergences, and the files and settings of that stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -6,19 +6,19 @@ from typing import Any
 
 from tending.checkpoints import source
 from tending.core import paths, plugins
-from tending.core.snakemake_calls import all_noted
+from tending.core.snakemake_internals import all_noted
 from tending.study import metric_components
 from tending.study.selection import Config, Model, steps
 
 KEY = "divergence"
 USUAL = 128  # sequences, where the study has as many
 
-Positions = str | int | Sequence[int]  # "all", how many, or which (negative from the end)
+Positions = str | int | Sequence[int]  # "all", a number, or indices (negative from the end)
 
 
 @all_noted
 class Divergence:
-    """The divergences of a study: nothing unless its config asks for them."""
+    """The divergence stage of a study; empty without `divergence` in the config."""
 
     def __init__(self, config: Config, steps: Mapping[str, Sequence[int]]) -> None:
         self._config = config
@@ -30,11 +30,11 @@ class Divergence:
         self.sequences = sequences(config) if self.asked else 0
 
     def weight_products(self) -> list[str]:
-        """Patterns of what is made from weights, if it is asked for."""
+        """Return patterns of the files that this stage derives from weights, if requested."""
         return [paths.REFERENCE, paths.DIVERGENCE] if self.asked else []
 
     def files(self) -> list[str]:
-        """One file for every model and step."""
+        """Return one file for every model and step."""
         return [
             paths.DIVERGENCE.format(study=self._study, model=name, step=step)
             for name in self._models
@@ -43,16 +43,16 @@ class Divergence:
         ]
 
     def reference_steps(self) -> list[str]:
-        """The steps that some model's others are compared with, as they stand in paths."""
+        """Return all models' reference steps, formatted as in paths."""
         return sorted({str(reference(self._config, own)) for own in self._steps.values()})
 
     def reference_record(self, wildcards: Any) -> str:
-        """The record of the step that the others of a model are compared with."""
+        """Return the checkpoint record of a model's reference step."""
         step = reference(self._config, self._steps[wildcards.model])
         return paths.CHECKPOINT.format(study=self._study, model=wildcards.model, step=step)
 
     def tokenizer(self, wildcards: Any) -> list[str]:
-        """The tokenizer that says how many of a model's logits are of tokens, if none does else."""
+        """Return the tokenizer that gives a model's number of tokens, unless the config does."""
         model = self._models[wildcards.model]
         if "vocabulary" in model:
             return []
@@ -60,44 +60,43 @@ class Divergence:
         return [source(model["source"]).tokenizer(model, step, self._study)]
 
     def vocabulary(self, wildcards: Any) -> int | None:
-        """Number of a model's tokens, if the config says it."""
+        """Return a model's number of tokens, if given in the config."""
         named = self._models[wildcards.model].get("vocabulary")
         return None if named is None else int(named)
 
     def version(self) -> str:
-        """The stage's version and settings as one text: params are compared as a set."""
+        """Return version and settings as a single text, because params are compared as a set."""
         version = plugins.constant("tending.stages.divergence.divergence", "VERSION")
         return f"{version} of {self.sequences} sequences at {self.positions}"
 
 
 def reference(config: Config, own: Sequence[int]) -> int:
-    """The step that the others of a model are compared with; own: its steps, ascending."""
+    """Return a model's reference step; own: its steps, ascending."""
     return own[-1] if config["reference"] == "last" else int(config["reference"])
 
 
 def sequences(config: Config) -> int:
-    """How many sequences are predicted in, the first of the token file."""
+    """Return the number of sequences used, from the first of the token file."""
     return int(config[KEY].get("sequences", min(USUAL, _rows(config))))
 
 
 def _rows(config: Config) -> int:
-    """Sequences that the study's token file has."""
+    """Return the number of sequences in the study's token file."""
     return int(max(config["corpus"]["sequences"], config["held_out_loss"]["sequences"]))
 
 
 def count(positions: Positions, length: int) -> int:
-    """How many positions of a sequence of `length` tokens are predicted from."""
+    """Return the number of positions used in a sequence of `length` tokens."""
     if isinstance(positions, str):
         return length
     return min(positions, length) if isinstance(positions, int) else len(positions)
 
 
 def probed(positions: Positions, length: int) -> list[int]:
-    """Indices of the tokens after which the next one is predicted, ascending from 0.
+    """Return indices of the tokens after which the next one is predicted, ascending from 0.
 
-    A number k of positions is every (length / k)-th, the last included; all where there are no
-    more than k. Raises ValueError if a sequence of `length` tokens has no such position, or one
-    is named twice.
+    A number k selects every (length / k)-th position including the last, or all if there are at
+    most k. Raises ValueError if a position is outside `length` tokens or is named twice.
     """
     if positions == "all":
         return list(range(length))
@@ -122,7 +121,7 @@ def probed(positions: Positions, length: int) -> list[int]:
 
 
 def problems(config: Config) -> Iterator[str]:
-    """Why the divergences that a study asks for cannot be taken."""
+    """Yield reasons why the requested divergences cannot be computed."""
     if KEY not in config:
         return
     wanted, rows = sequences(config), _rows(config)
@@ -141,14 +140,14 @@ def problems(config: Config) -> Iterator[str]:
 
 
 def _uncounted(config: Config, model: Model) -> Iterator[str]:
-    """Whether nothing says how many tokens a model has."""
+    """Yield a problem if a model's number of tokens is not known."""
     try:
         step = _tokenizer_step(config, model, steps(config, model))
         counted = "vocabulary" in model or metric_components.has_tokenizer(
             model, step, config["study"]
         )
     except (ValueError, KeyError, IndexError, OSError):
-        return  # said elsewhere, or checked again when the hub was asked
+        return  # reported elsewhere, or checked once the hub has been queried
     if not counted:
         yield (
             f"models: {model['name']}: divergence: logits beyond the tokenizer's tokens are "
@@ -158,9 +157,9 @@ def _uncounted(config: Config, model: Model) -> Iterator[str]:
 
 
 def _tokenizer_step(config: Config, model: Model, own: Sequence[int]) -> int:
-    """The step whose tokenizer counts.
+    """Return the step whose tokenizer is used.
 
-    The reference's, which an added step leaves as it is; of the hub's one tokenizer per model, the
-    last step's, as everywhere.
+    That is the reference step, so that adding a step changes nothing; for hub models, which have
+    one tokenizer each, the last step, as everywhere.
     """
     return own[-1] if model["source"] == "hub" else reference(config, own)

@@ -2,8 +2,8 @@
 
 A reference: `logits` (sequences x positions, tokens) float32, rows ordered by sequence, then by
 position. Divergences: `kl_to_reference` and `kl_to_reference_reversed`, (sequences, positions)
-float64, nats. Attributes say of which checkpoint and tokens, at which positions; those of a file of
-divergences besides of which reference.
+float64, nats. Attributes identify the checkpoint, tokens and positions, and in a file of
+divergences also the reference.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def attributes(
     dtype: str,
     device: str,
 ) -> Attributes:
-    """What a file of either kind says of itself; corpus, shape: of the token file."""
+    """Return the attributes of a file of either kind; corpus, shape: those of the token file."""
     return {
         **checkpoint_record.attributes(study, checkpoint),
         "corpus_sha256": corpus["corpus_sha256"],
@@ -49,7 +49,7 @@ def attributes(
 
 
 def check(path: Path, held: Attributes, own: Attributes, reference: Checkpoint) -> None:
-    """StoreError if a file of logits is not of this reference, or not to be compared with `own`."""
+    """Raise StoreError if a file of logits has another reference or does not match `own`."""
     expected = {name: own[name] for name in _ALIKE}
     expected |= {"step": reference.step, "weights_sha256": reference.weights_sha256}
     for name, value in expected.items():
@@ -61,7 +61,7 @@ def check(path: Path, held: Attributes, own: Attributes, reference: Checkpoint) 
 
 
 def write(path: Path, found: Divergences, own: Attributes, reference: Attributes) -> None:
-    """Write divergences, whole or not at all; reference: attributes of the file of logits."""
+    """Write divergences atomically; reference: attributes of the file of logits."""
     told = {f"reference_{k}": reference[k] for k in ("step", "weights_sha256", "created")}
     arrays = {FORWARD: found.forward, REVERSE: found.reverse}
     store.write_arrays(path, arrays, {**own, **told})

@@ -1,5 +1,6 @@
-"""Files of benchmark scores: plain tables, and what lm-evaluation-harness writes. Standard library
-only, because planning reads them.
+"""Files of benchmark scores: plain tables, and results of lm-evaluation-harness.
+
+Standard library only, because planning reads them.
 """
 
 import csv
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REQUIRED = ("task", "metric", "value")  # of a plain table, besides what names the checkpoint
+REQUIRED = ("task", "metric", "value")  # of a plain table, besides those that name the checkpoint
 PLACE = ("model", "step")
 OPTIONAL = ("standard_error", "higher_is_better", "n")
 COLUMNS = (*PLACE, *REQUIRED, *OPTIONAL)
 
-# What lm-evaluation-harness writes beside the metrics of a task.
+# Keys that lm-evaluation-harness writes among the metrics of a task.
 _BESIDE = {"alias", "name", "samples", "sample_len", "sample_count"}
 _STDERR = "_stderr"
 _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
@@ -23,9 +24,10 @@ _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 @dataclass(frozen=True)
 class Written:
-    """One score as a file gives it. model, step, revision: what names the checkpoint, if anything.
+    """One score as given in a file.
 
-    error: its standard error, NaN if unknown; n: samples; higher_is_better: None if unknown.
+    model, step, revision: names of the checkpoint, as far as the file gives them. error: standard
+    error, NaN if unknown; n: number of samples; higher_is_better: None if unknown.
     """
 
     where: str
@@ -41,10 +43,10 @@ class Written:
 
 
 def read(path: Path, columns: Mapping[str, str], ignored: Sequence[str]) -> list[Written]:
-    """Scores of one file, in its order; those that are missing or not finite are left out.
+    """Read the scores of one file, in its order, without those that are missing or not finite.
 
-    columns: our name of a table's column -> the file's; ignored: columns that mean nothing here.
-    Raises ValueError, naming the file, if it is in neither format.
+    columns: our name of a table's column -> the file's; ignored: columns to ignore. Raises
+    ValueError, naming the file, if it is in neither format.
     """
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -95,7 +97,7 @@ def _table(
 
 
 def _described(cells: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Everything of a row but its value."""
+    """Parse a row's cells except its value."""
     for name in ("task", "metric"):
         if _empty(cells[name]):
             raise ValueError(f"{where}: no {name}; every row needs one")
@@ -114,7 +116,7 @@ def _described(cells: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _harness(path: Path, content: Mapping[str, Any]) -> Iterator[Written]:
-    """Tasks of `results` in either layout: metrics as `acc,none` (0.4) or as `acc` (0.3)."""
+    """Yield scores of `results` in either layout: metrics as `acc,none` (0.4) or `acc` (0.3)."""
     run = content.get("config") or {}
     arguments = _arguments(run.get("model_args"))
     model = arguments.get("pretrained") or content.get("model_name")
@@ -145,7 +147,7 @@ def _harness(path: Path, content: Mapping[str, Any]) -> Iterator[Written]:
 
 
 def _arguments(written: object) -> dict[str, str]:
-    """`model_args`, a dictionary or a text `pretrained=NAME,revision=NAME`."""
+    """Parse `model_args`, a dictionary or a text `pretrained=NAME,revision=NAME`."""
     if isinstance(written, dict):
         return {str(key): str(value) for key, value in written.items() if value is not None}
     pairs = (part.partition("=") for part in str(written or "").split(","))

@@ -1,4 +1,7 @@
-"""Which checkpoint of the study a score is of. Standard library only: planning asks it."""
+"""Matching of scores to checkpoints of the study.
+
+Standard library only, because planning imports this.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +20,13 @@ _REGEX = {"**/": "(?:.*/)?", "*": "[^/]*", "model": "[^/]+?", "step": r"\d+"}
 
 
 def files(entry: Entry) -> dict[str, dict[str, str]]:
-    """Files that `path` of an entry matches, sorted, with the fields {model} and {step} of each."""
+    """Return the files that match an entry's `path`, sorted, each with its {model} and {step}."""
     pattern, anywhere, matching, end = str(Path(entry["path"])), "", "", 0
     for found in _FIELD.finditer(pattern):
         literal, field = pattern[end : found.start()], found[1]
         anywhere += escape(literal) + ("*" if field else found[0])
         group = _REGEX[field or found[0]]
-        if field:  # a field that comes again says the same
+        if field:  # a repeated field must match the same text
             again = f"(?P<{field}>" in matching
             group = f"(?P={field})" if again else f"(?P<{field}>{group})"
         matching += re.escape(literal) + group
@@ -37,19 +40,19 @@ def files(entry: Entry) -> dict[str, dict[str, str]]:
 
 
 class Places:
-    """Finds the models and steps of a study by what files say of them.
+    """Lookup of a study's models and steps from entries, paths and files of scores.
 
-    models: of the config; study: its name. What an entry says itself comes first, then the fields
-    of its path, then the file.
+    models: from the config; study: its name. Keys of an entry take precedence, then the fields of
+    its path, then the file.
     """
 
     def __init__(self, study: str, models: Sequence[Model]) -> None:
         self._study, self._models = study, {model["name"]: model for model in models}
 
     def of(self, score: Written, entry: Entry, fields: Mapping[str, str]) -> tuple[str, int] | None:
-        """Model and step of a score; None if the entry leaves its model out.
+        """Return model and step of a score; None if the entry excludes its model.
 
-        Raises ValueError if the study does not have the model, or nothing says which step it is.
+        Raises ValueError if the study does not have the model, or if the step is not given.
         """
         said = entry.get("model", fields.get("model", score.model))
         step = entry.get("step", fields.get("step", score.step))
@@ -78,7 +81,10 @@ class Places:
         return at.pop()
 
     def _candidates(self, name: str) -> dict[str, int | None]:
-        """Models by their name, their repository, or the folder of a step, with that step."""
+        """Return models with this name, repository or step folder; in the last case with the step.
+
+        The step is None otherwise.
+        """
         if name in self._models:
             return {name: None}
         own = {m["name"] for m in self._models.values() if m.get("repository") == name}
@@ -105,12 +111,15 @@ class Places:
 
 
 def _steps_of(model: Model, revision: str) -> list[int]:
-    """The step of a revision, as the model names its revisions; none if it does not match."""
+    """Return the step of a revision by the model's naming pattern; empty if it does not match."""
     return [step for step, name in hub.by_step(model, [revision]).items() if name == revision]
 
 
 def _folders(model: Model, study: str) -> re.Pattern[str]:
-    """The folders of a model's checkpoints, absolute, the step as a group; none of a remote one."""
+    """Return a pattern for a model's checkpoint folders, absolute, with the step as a group.
+
+    It matches nothing for a model on the hub.
+    """
     trained = paths.TRAINED_CHECKPOINT.format(study=study, model=model["name"], step="{step}")
     pattern = {"local": model.get("path"), "trained": trained}.get(model["source"])
     if pattern is None:

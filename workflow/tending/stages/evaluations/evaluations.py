@@ -1,4 +1,4 @@
-"""Benchmark scores that a study names: files, their scores, and what is wrong with them."""
+"""Benchmark scores named by a study: their files, the scores, and problems with them."""
 
 import json
 import math
@@ -15,8 +15,9 @@ from tending.stages.evaluations.evaluation_matching import Entry, Places, files
 from tending.study import selection
 from tending.study.selection import Config
 
-_NAMING = ("name", "source", "repository", "revision", "index_steps", "path")  # find a checkpoint
-MOST_PROBLEMS = 10  # shown: one mistake in a glob is a problem of every file
+# keys of a model that identify its checkpoints
+_NAMING = ("name", "source", "repository", "revision", "index_steps", "path")
+MOST_PROBLEMS = 10  # shown, because one mistake in a glob affects every file
 
 
 @dataclass
@@ -27,18 +28,18 @@ class Scores:
     problems: list[str] = field(default_factory=list)
 
     def directions(self) -> dict[tuple[str, str], bool]:
-        """Whether more is better, of every task and metric of which it is known."""
+        """Return whether higher is better, for each (task, metric) where it is known."""
         known = ((key[2:], score.higher_is_better) for key, score in self.found.items())
         return {key: better for key, better in known if better is not None}
 
 
 def quantity(task: str, metric: str) -> str:
-    """A score's name in tables: `arc_easy:acc`."""
+    """Return a score's name in tables, such as `arc_easy:acc`."""
     return f"{task}:{metric}"
 
 
 def read(study: str, models: Sequence[Mapping[str, Any]], entries: Sequence[Entry]) -> Scores:
-    """All scores of the entries; a file with a mistake gives a problem and nothing else."""
+    """Read all scores of the entries; a file with an error adds a problem and no further scores."""
     scores, places = Scores(), Places(study, models)
     for entry in entries:
         known: dict[str, set[str]] = {"tasks": set(), "metrics": set()}
@@ -60,7 +61,7 @@ def _of_file(
     places: Places,
     known: Mapping[str, set[str]],
 ) -> list[tuple[tuple[str, int, str, str], Written]]:
-    """The scores of one file that the entry wants, by what they are of."""
+    """Return one file's scores that the entry selects, with (model, step, task, metric)."""
     columns, ignored = entry.get("columns") or {}, entry.get("ignore") or ()
     kept = []
     for score in evaluation_files.read(Path(name), columns, ignored):
@@ -80,7 +81,7 @@ def _wanted(entry: Entry, key: str, name: str) -> bool:
 
 
 def _unmatched(entry: Entry, known: Mapping[str, set[str]]) -> Iterator[str]:
-    """Patterns of an entry that no task, or no metric, of its files has."""
+    """Yield a problem for each pattern of an entry that matches no task or metric in its files."""
     for key, names in known.items():
         for pattern in entry.get(key, ()):
             if names and not any(fnmatchcase(name, pattern) for name in names):
@@ -89,7 +90,7 @@ def _unmatched(entry: Entry, known: Mapping[str, set[str]]) -> Iterator[str]:
 
 
 def _put(scores: Scores, key: tuple[str, int, str, str], score: Written) -> None:
-    """Add a score; ValueError if there is another one of the same checkpoint and metric."""
+    """Add a score; ValueError if the same checkpoint, task and metric has a different value."""
     other = scores.found.setdefault(key, score)
     model, step, task, metric = key
     if other.value != score.value:
@@ -103,24 +104,27 @@ def _put(scores: Scores, key: tuple[str, int, str, str], score: Written) -> None
 
 
 class Evaluations:
-    """The files of benchmark scores of a study, and the tables they make."""
+    """The benchmark scores of a study, as inputs and params of rules."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._entries: Sequence[Entry] = config.get("evaluations") or []
 
     def files(self) -> list[str]:
-        """Every file that an entry names, once, in order."""
+        """Return every file that an entry matches, once, in order."""
         return list(dict.fromkeys(name for entry in self._entries for name in files(entry)))
 
     def described(self) -> str:
-        """The entries and how models are found, as JSON with sorted keys, for `table`."""
+        """Return the entries and the keys that identify models, as JSON with sorted keys."""
         models = [{k: m[k] for k in _NAMING if k in m} for m in self._config["models"]]
         return json.dumps([self._config["study"], models, self._entries], sort_keys=True)
 
 
 def problems(config: Config) -> Iterator[str]:
-    """Entries that name no file; quick enough for every job. See `check` for what is in them."""
+    """Yield problems with entries that need no reading of files, so it is fast enough for any job.
+
+    See `check` for the contents of the files.
+    """
     for entry in config.get("evaluations") or []:
         found = files(entry)
         if not found:
@@ -137,7 +141,7 @@ def problems(config: Config) -> Iterator[str]:
 
 
 def check(config: Config) -> tuple[list[str], list[str]]:
-    """Problems of the files of evaluations, and warnings; reads all of them."""
+    """Read all files of scores; return problems with them, and warnings."""
     entries = config.get("evaluations") or []
     if not entries:
         return [], []
@@ -174,7 +178,7 @@ def _unmeasured(name: str, steps: Sequence[int]) -> Iterator[str]:
 
 
 def _undirected(scores: Scores) -> Iterator[str]:
-    """Metrics of which one file says that more is better, and another that less is."""
+    """Yield a problem for the first metric whose files disagree on whether higher is better."""
     directions = scores.directions()
     for (_, _, task, metric), score in scores.found.items():
         better = score.higher_is_better

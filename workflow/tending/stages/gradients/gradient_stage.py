@@ -6,7 +6,7 @@ from typing import Any
 
 from tending.components import DEFAULT
 from tending.core import paths, provenance
-from tending.core.snakemake_calls import all_noted
+from tending.core.snakemake_internals import all_noted
 from tending.stages.gradients import gradient_config as asked
 from tending.stages.gradients.gradient_config import window
 from tending.study.selection import Config

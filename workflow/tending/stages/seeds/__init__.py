@@ -1,1 +1,1 @@
-"""Models that differ in their seed: similarity between them, means and intervals over them."""
+"""Models that differ in their seed only: similarity between them, means and intervals over them."""

@@ -1,7 +1,7 @@
 """Similarity of different seeds' activations at one step, for every pair and whole layer.
 
-Every score has its standard error, interval, resamples and null over sequences, as a score against
-the reference step has. Heads are left out: head h of one seed has nothing to do with head h of
+Every score has a standard error, interval, resamples and null over sequences, like a score with
+the reference step. Heads are left out, because head h of one seed does not correspond to head h of
 another.
 """
 
@@ -26,7 +26,7 @@ from tending.metrics.similarity import (
 from tending.metrics.statistics import uncertainty
 
 Warn = Callable[[str], None]
-ByMetric = dict[str, dict[str, Estimates]]  # metric -> component -> of (pairs, layers), or (pairs,)
+ByMetric = dict[str, dict[str, Estimates]]  # metric -> component -> (pairs, layers) or (pairs,)
 
 _ALIKE = ("study", "step", "corpus_sha256", "position", "sequences", "dtype", "parameters")
 _IDENTITY = ("model", "weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
@@ -39,17 +39,17 @@ class Source(Protocol):
     shapes: dict[str, tuple[int, ...]]
 
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
-        """The (rows, width) matrix of a component at (layer,), or () of the whole model."""
+        """Return a component's (rows, width) matrix at (layer,), or at () if the model has one."""
 
 
 def components(source: Source) -> list[str]:
-    """The datasets of whole layers, and of what the model has one of, as `embedding`."""
+    """Return datasets of whole layers and of components that the model has once, as `embedding`."""
     names = [name for name in source.shapes if name != store.LOSS]
     return [name for name in names if not store.part_of(name)[1]]
 
 
 def check(sources: Sequence[Source]) -> None:
-    """ValueError if the activations of two seeds cannot be compared: both values are named."""
+    """Raise ValueError, naming both values, if the activations of two seeds are not comparable."""
     for one, other in pairwise(sources):
         here, there = one.attributes, other.attributes
         for name in _ALIKE:
@@ -75,12 +75,13 @@ def between(
     warn: Warn,
     rows_per_sequence: int = 1,
 ) -> ByMetric:
-    """Scores of all pairs of seeds with their errors, as itertools.combinations orders them.
+    """Compute scores of all pairs of seeds with their errors.
 
-    metric -> component -> of (pairs, layers), or (pairs,) for what the model has one of. A metric
-    whose sides differ is the mean of both orders. rows_per_sequence: neighbouring rows of one
-    sequence, which are not independent. A score that is not defined is NaN, and warn(text) names
-    it. Raises ValueError if the activations were not extracted alike.
+    Returns metric -> component -> estimates of shape (pairs, layers), or (pairs,) for a component
+    that the model has once, with pairs in the order of itertools.combinations. An asymmetric metric
+    is averaged over both orders. rows_per_sequence: consecutive rows of one sequence, which are
+    not independent. Undefined scores are NaN, and warn(text) names them. Raises ValueError if
+    extraction differed between the seeds.
     """
     check(sources)
     pairs = list(combinations(range(len(sources)), 2))
@@ -111,10 +112,10 @@ def _put(found: uncertainty.Estimate, into: Estimates, at: tuple[int, ...]) -> N
 
 
 def both_orders(metric: Similarity) -> Similarity:
-    """The mean of both orders of a metric whose sides differ; another metric as it is.
+    """Average an asymmetric metric over both orders; return a symmetric one unchanged.
 
-    Deviations are averaged as the scores are. The null is of permutations: that of a mean is not
-    known from those of its parts.
+    Deviations are averaged like the scores. The null comes from permutations, because the null of
+    a mean does not follow from those of its parts.
     """
     if metric.symmetric:
         return metric
@@ -133,9 +134,9 @@ def both_orders(metric: Similarity) -> Similarity:
 
 
 def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attributes:
-    """What a file says of itself: the group, its members, and exactly which activations.
+    """Return a file's attributes: the group, its members, and the identity of the activations.
 
-    code: hash of the code that compares, besides that of the metrics.
+    code: hash of the comparison code, apart from the metrics.
     """
     first = sources[0]
     identity = [[str(s.attributes[name]) for name in (*_IDENTITY, "created")] for s in sources]
@@ -153,7 +154,7 @@ def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attrib
 def write(
     path: Path, scores: ByMetric, codes: Mapping[str, str], attributes: store.Attributes
 ) -> None:
-    """Write the scores as score files are, whole or not at all.
+    """Write the scores atomically, in the format of score files.
 
     codes: metric -> hash of the code that computed it.
     """
@@ -161,16 +162,16 @@ def write(
 
 
 def read(path: Path) -> tuple[ByMetric, store.Attributes]:
-    """The scores of a file and its attributes; StoreError if it is of another version."""
+    """Read a file's scores and attributes; StoreError if it is of another version."""
     found = store.read_scores(path)
     return found.metrics, found.attributes
 
 
 def kept(path: Path, attributes: store.Attributes, codes: Mapping[str, str]) -> ByMetric:
-    """Scores in an existing file that are still those of these activations and this code."""
+    """Return the scores in an existing file that match these activations and this code."""
     try:
         old = store.read_scores(path)
-    except store.StoreError:  # there is none, or it is another version's
+    except store.StoreError:  # it does not exist or has another version
         return {}
     if any(old.attributes.get(n) != attributes[n] for n in ("sources", "comparison_code")):
         return {}

@@ -1,4 +1,4 @@
-"""Tables made of tables: associations, effects, late degradation, the published comparison.
+"""Tables derived from tables: associations, effects, late degradation, the published comparison.
 
-Belongs here: a question that needs several stages' tables. Not here: what one stage can say alone.
+Belongs here: questions that need tables of several stages. Not here: those that one can answer.
 """

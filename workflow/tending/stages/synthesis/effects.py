@@ -1,4 +1,4 @@
-"""How the moment of settling goes with a model's size and with its learning rate."""
+"""Effects of a model's size and learning rate on when its layers settle."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ SIZE, RATE = "per_doubling_of_size", "per_doubling_of_learning_rate"
 UNADJUSTED = "per_doubling_of_size_unadjusted"
 CORRELATION = "size_learning_rate_correlation"
 PEAK = "peak_learning_rate"
-# ASSUME: beyond a correlation of 0.95, where the variance of both effects is 10 times that of
-# unrelated size and rate (Marquardt 1970), the two cannot be told apart.
+# ASSUME: above a correlation of 0.95, where collinearity inflates the variance of both effects
+# tenfold (Marquardt 1970), size and learning rate cannot be separated.
 MOST_CORRELATED = 0.95
 
 Array = npt.NDArray[np.float64]
@@ -26,9 +26,9 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares: coefficients with their 95 % intervals, NaN where there is none.
+    """Least-squares coefficients with 95 % intervals, NaN where there is none.
 
-    weights: (coefficients, observations), of which every coefficient is the weighted sum.
+    weights: (coefficients, observations); every coefficient is the observations' weighted sum.
     """
 
     value: Array
@@ -38,13 +38,13 @@ class Fit:
 
 
 def least_squares(y: npt.ArrayLike, x: npt.ArrayLike) -> Fit:
-    """Ordinary least squares of y, (n,), on x, (n, k), with an intercept, which comes first.
+    """Fit y, (n,), on x, (n, k), by ordinary least squares with an intercept, which comes first.
 
-    Intervals: HC3 standard errors (MacKinnon & White 1985), which allow each configuration a
-    spread of its own, with Student's t of n - k - 1 degrees. There is none without a degree of
-    freedom, where one observation alone decides a coefficient (leverage 1), or where all lie on
-    the plane and leave nothing to judge it by. Raises ValueError if a column of x depends on the
-    others.
+    Intervals: HC3 standard errors (MacKinnon & White 1985), which allow each configuration its own
+    variance, with Student's t for n - k - 1 degrees of freedom. There is none without degrees of
+    freedom, where a single observation determines a coefficient (leverage 1), or where the fit is
+    exact and leaves no residual variance. Raises ValueError if a column of x depends linearly on
+    the others.
     """
     values, columns = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
     centre = columns.mean(axis=0)
@@ -66,14 +66,14 @@ def least_squares(y: npt.ArrayLike, x: npt.ArrayLike) -> Fit:
 
 
 def bounds(weights: Array, low: npt.ArrayLike, high: npt.ArrayLike) -> tuple[Array, Array]:
-    """Smallest and largest weighted sums of observations that lie anywhere in [low, high]."""
+    """Return the smallest and largest weighted sums of observations that lie in [low, high]."""
     least, most = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     up, down = np.maximum(weights, 0), np.minimum(weights, 0)
     return up @ least + down @ most, up @ most + down @ least
 
 
 def correlation(sizes: npt.ArrayLike, rates: npt.ArrayLike) -> float:
-    """Pearson correlation of log2 size and log2 rate; NaN if one is unknown or does not vary."""
+    """Correlate log2 size and log2 rate (Pearson); NaN if one is unknown or does not vary."""
     x, y = np.log2(np.asarray(sizes, float)), np.log2(np.asarray(rates, float))
     if not np.isfinite(y).all() or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
@@ -86,10 +86,10 @@ def effects(
     thresholds: Sequence[float],
     rates: Mapping[str, float],
 ) -> list[tables.Columns]:
-    """Blocks of the effects on the fraction of training after which a model's layers settle.
+    """Return blocks of effects on the fraction of training after which a model's layers settle.
 
-    stabilisation: its table, of which the medians over whole layers count, one per model.
-    rates: peak learning rate by model, of those of which it is known. See docs/tables.md.
+    stabilisation: its table, whose medians over whole layers are used, one per model. rates: peak
+    learning rate by model, where known. See docs/tables.md.
     """
     models = stabilisation.drop_duplicates("model").set_index("model")
     together = correlation(models["parameters"], [rates.get(str(m), np.nan) for m in models.index])
@@ -117,14 +117,14 @@ def effects(
 def _effects(
     rows: pd.DataFrame, rates: Mapping[str, float], together: float
 ) -> dict[str, dict[str, float]]:
-    """Effects of one component, metric and threshold, by name; rows: one per model."""
+    """Estimate effects for one component, metric and threshold, by name; rows: one per model."""
     values, low, high = (rows[c].to_numpy(dtype=float) for c in ("value", "low", "high"))
     size = np.log2(rows["parameters"].to_numpy(dtype=float))
     rate = np.log2([rates.get(str(m), np.nan) for m in rows["model"]])
-    told_apart = abs(together) <= MOST_CORRELATED  # not if it is NaN
+    told_apart = abs(together) <= MOST_CORRELATED  # False for NaN
     found: dict[str, dict[str, float]] = {}
     for names, columns in (((SIZE, RATE), [size, rate]), ((UNADJUSTED,), [size])):
-        empty = np.isnan(values).any() or np.ptp(size) == 0  # a model that never settles
+        empty = np.isnan(values).any() or np.ptp(size) == 0  # NaN: a model that never settles
         fit = None
         if not empty and (len(columns) == 1 or told_apart) and len(values) > len(columns) + 1:
             fit = least_squares(values, np.column_stack(columns))

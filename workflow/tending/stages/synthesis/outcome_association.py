@@ -1,4 +1,7 @@
-"""How similarity, rank and gradients go with loss and benchmark scores beyond the step."""
+"""Association of similarity, rank and gradients with outcomes, controlling for training step.
+
+Outcomes are the held-out loss and benchmark scores.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ PLACE = ["model", "step"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a study wants associated. references: each model's reference step."""
+    """Metrics that a study associates with outcomes. references: each model's reference step."""
 
     rank_metrics: Sequence[str]
     metrics: Sequence[str]
@@ -29,12 +32,12 @@ class Asked:
 
 
 def outcome_quantity(kind: str, predictor: str, outcome: str) -> str:
-    """Correlation of a kind of KINDS; `predictor` has the row's component."""
+    """Name a correlation; kind: one of KINDS. The predictor's component is the row's."""
     return f"{kind}_{predictor}_vs_{outcome}"
 
 
 def outcome_association(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.DataFrame:
-    """Partial correlations over the steps of every model, and pooled over models.
+    """Compute partial correlations over the steps of every model, and pooled over models.
 
     tables: convergence, effective_rank and, if the study has them, loss, evaluations and
     gradients. Pooled rows have no model. See docs/tables.md for the quantities and
@@ -60,7 +63,7 @@ def outcome_association(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.
 def _series(
     x: pd.Series, y: pd.Series, models: Sequence[str]
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Steps x (x, y) of every model that has the outcome at all, where both are there."""
+    """Yield each model's steps x (x, y) where both are present; skip models without either."""
     for model in models:
         own = [s[s.index.get_level_values("model") == model].dropna() for s in (x, y)]
         if not (own[0].empty or own[1].empty):
@@ -71,7 +74,7 @@ def _series(
 def _by_model(
     series: Mapping[str, pd.DataFrame], kind: str
 ) -> Iterator[tuple[str | None, Partial]]:
-    """Correlations of one kind: of every model, where there are such, then of all together."""
+    """Yield correlations of one kind: by model, except for WITHIN, then over all models (None)."""
     if kind == WITHIN:
         steps = sorted(set.intersection(*(set(own.index) for own in series.values())))
         both = np.stack([own.loc[steps].to_numpy() for own in series.values()])  # (M, T, 2)
@@ -93,16 +96,16 @@ def _rows(common: Mapping[str, Any], part: Partial) -> list[Columns]:
 
 
 def _joined(blocks: Sequence[Columns]) -> list[Columns]:
-    """Rows as one block: a data frame for each would cost more than the numbers."""
+    """Merge rows into one block, because a data frame per row would cost more than the numbers."""
     names = dict.fromkeys(name for block in blocks for name in block)
     return [{name: [block.get(name) for block in blocks] for name in names}] if blocks else []
 
 
 def predictors(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.DataFrame:
-    """(model, step) x (component, predictor): medians over whole layers.
+    """Return (model, step) x (component, predictor): medians over whole layers.
 
-    Similarities without the reference step, where they are 1 by construction; a gradient's rank
-    is named after the metric, with `gradient_` before it.
+    Similarities exclude the reference step, where they are 1 by construction; a gradient's rank
+    is named after the metric with the prefix `gradient_`.
     """
     rank = spectrum.lead(asked.rank_metrics)
     scores = _medians(tables["convergence"], list(asked.metrics))
@@ -118,9 +121,9 @@ def predictors(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.DataFrame
 
 
 def _medians(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
-    """(model, step) x (component, quantity), quantities in the order asked for.
+    """Return (model, step) x (component, quantity), quantities in the requested order.
 
-    NaN where a layer has no value: a median of other layers at each step is not one series.
+    NaN where a layer has no value: medians over different layers do not form one series.
     """
     kept = rows[rows["quantity"].isin(list(quantities)) & rows["head"].isna()]
     kept = kept[(kept["definition"] == "correct") & kept["component"].notna()]
@@ -134,7 +137,7 @@ def _medians(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
 
 
 def outcomes(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """(model, step) x outcomes: the held-out loss, then scores in the order of their table."""
+    """Return (model, step) x outcomes: held-out loss, then scores in the order of their table."""
     losses = tables.get("loss")
     parts = [] if losses is None else [losses[losses["quantity"] == LOSS]]
     if "evaluations" in tables:

@@ -1,4 +1,4 @@
-"""A study's medians over layers beside the published ones."""
+"""Comparison of a study's medians over layers with the published ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -14,17 +14,17 @@ Medians = Mapping[tuple[str, int, str, str], Mapping[str, Any]]  # by _KEYS
 
 
 def published_quantity(metric: str) -> str:
-    """The published median of `metric`; low and high are the ends of its reading error."""
+    """Name the published median of `metric`; low and high are the ends of its reading error."""
     return f"{metric}_published"
 
 
 def computed_quantity(metric: str) -> str:
-    """The study's own median of `metric`, by either definition."""
+    """Name the study's own median of `metric`, by either definition."""
     return f"{metric}_computed"
 
 
 def difference_quantity(metric: str) -> str:
-    """Computed minus published; low and high as far as the reading error allows."""
+    """Name computed minus published; low and high are the ends given the reading error."""
     return f"{metric}_difference"
 
 
@@ -34,11 +34,11 @@ def comparison(
     published_as: Mapping[str, str],
     definitions: Sequence[str],
 ) -> pd.DataFrame:
-    """Published, computed and difference for every published median with a step in the study.
+    """Tabulate published, computed and difference for each published median at the study's steps.
 
     published_as: model -> the paper's name of it. Medians of `correct` are those of this project,
-    over heads where a component has heads; those of `published` are pooled as the paper's code
-    did. The null of `cka` stands beside. See docs/tables.md for the rows.
+    over heads where a component has heads; those of `published` are pooled as in the paper's code.
+    The null of `cka` is included. See docs/tables.md for the rows.
     """
     scores = pd.concat([convergence, ranks])
     own = {name: _medians(_pooled(scores, name)) for name in definitions}
@@ -54,7 +54,7 @@ def comparison(
 
 
 def _blocks(model: str, value: Value, own: Mapping[str, Medians]) -> Iterator[tables.Columns]:
-    """Rows of one published median; none if the study lacks the step or the quantity."""
+    """Yield rows for one published median; none if the study lacks the step or the quantity."""
     metric = METRICS[value.quantity]
     key = (model, value.step, value.component, metric)
     found = {name: rows[key] for name, rows in own.items() if key in rows}
@@ -78,7 +78,7 @@ def _blocks(model: str, value: Value, own: Mapping[str, Medians]) -> Iterator[ta
 def _null_blocks(
     model: str, value: Value, nulls: Mapping[str, Medians]
 ) -> Iterator[tables.Columns]:
-    """The null of a score at a published median's place, by each definition that has one."""
+    """Yield the null for a published median's step and component, by each definition with one."""
     key = (model, value.step, value.component, METRICS[value.quantity])
     for definition, rows in nulls.items():
         if key in rows:
@@ -99,10 +99,10 @@ def _row(
 
 
 def _pooled(scores: pd.DataFrame, definition: str) -> pd.DataFrame:
-    """The rows whose median is compared: which of them is part of a definition.
+    """Select the rows over which a definition's median is taken.
 
     correct: whole layers, and for ranks the heads where there are any. published: whole layers,
-    and for ranks the heads and the cut whole layers in one pool; CKA of `mlp_out` is the correct
+    and for ranks the heads and the truncated whole layers pooled; CKA of `mlp_out` is the correct
     one, which the published code computed too.
     """
     scores = scores[scores["quantity"].isin(list(METRICS.values()))]
@@ -116,7 +116,7 @@ def _pooled(scores: pd.DataFrame, definition: str) -> pd.DataFrame:
 
 
 def _medians(rows: pd.DataFrame) -> Medians:
-    """Medians and number of values by model, step, component and quantity."""
+    """Compute medians and numbers of values by model, step, component and quantity."""
     grouped = rows.dropna(subset=["value"]).groupby(_KEYS)
     found = grouped.agg(
         study=("study", "first"),

@@ -1,8 +1,8 @@
-"""Whether published numbers come out again, one verdict each.
+"""Reproduction of published numbers, with one verdict each.
 
 Step 0 needs no download: the published weights start as Gaussians and the proportional effective
-rank (PER) does not depend on scale, so random weights of the real shapes must give the published
-ranks. The rest is compared where a study has the models and steps.
+rank (PER) does not depend on scale, so random weights of the same shapes must give the published
+ranks. The other numbers are compared where a study has the models and steps.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,11 +28,11 @@ SIZES = {  # the paper's name of a model: d_model and heads
 }
 SEED = 0
 
-# ASSUME: how far a right number may be from a published one. Weights drawn anew move the median of
-# a layer's heads and the down-projection by less than 0.001, W_O W_V by a little more; the
-# published numbers are rounded to 0.001.
+# ASSUME: tolerances for a correct number's distance from the published one. Another draw of weights
+# changes the median of a layer's heads and the down-projection by less than 0.001, W_O W_V by a
+# little more; the published numbers are rounded to 0.001.
 INITIAL = 0.002
-# Beyond the reading error. Ranks need the weights only; CKA follows from float32 forward passes
+# In addition to the reading error. Ranks need the weights only; CKA needs float32 forward passes
 # through every layer, whose order of summation differs between machines and library versions.
 ALLOWANCE = {"cka": 0.005, "per_weight": 0.002, "per_gradient": 0.005}
 NOTEBOOK = {"cka": 0.001, "per_weight": 0.001, "per_gradient": 0.005}  # printed to 6 digits
@@ -55,15 +55,15 @@ Part = tuple[str, str, str]  # component, `head` or `layer`, definition
 
 @dataclass(frozen=True)
 class Probe:
-    """What a study's CKA was taken on; references: model -> the step it is compared with."""
+    """Probe tokens of a study's CKA; references: model -> its reference step."""
 
     sequences: int
     position: str
     references: Mapping[str, int]
-    tokens: str = ""  # what they are, if they are known to be others than the paper's
+    tokens: str = ""  # description, if they are known to differ from the paper's
 
     def departure(self, model: str) -> str:
-        """How it departs from the paper's, or nothing, as far as the study's config tells."""
+        """Describe any difference from the paper's probe known from the config; empty if none."""
         if self.tokens:
             return f"CKA on {self.tokens}, not on the batch of step {published.BATCH}"
         ours = self.sequences, self.position, self.references[model]
@@ -77,7 +77,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Check:
-    """A published number and what was computed; a remark says why nothing was."""
+    """A published number and the computed one, or a remark that explains its absence."""
 
     what: str
     model: str
@@ -90,19 +90,19 @@ class Check:
 
     @property
     def difference(self) -> float | None:
-        """Computed minus published."""
+        """Computed minus published; None if not computed."""
         return None if self.computed is None else self.computed - self.published
 
     @property
     def verdict(self) -> str:
-        """pass, fail or not computed; a number that is NaN fails."""
+        """PASS, FAIL or NOT_COMPUTED; NaN fails."""
         if self.difference is None:
             return NOT_COMPUTED
         return PASS if abs(self.difference) <= self.tolerance else FAIL
 
 
 def initial_checks(values: Iterable[Value], advance: Callable[[], object]) -> list[Check]:
-    """Every number of step 0 that follows from shapes; advance() is called after each size."""
+    """Check all numbers of step 0 that follow from shapes; advance() is called after each size."""
     wanted = [value for value in values if value.source in ("step0", "gaussian")]
     checks = []
     for model, (d_model, heads) in SIZES.items():
@@ -121,7 +121,7 @@ def initial_checks(values: Iterable[Value], advance: Callable[[], object]) -> li
 
 
 def initial_ranks(d_model: int, heads: int) -> dict[Part, float]:
-    """PER of every part of one GPT-NeoX layer with Gaussian weights; of a head, the median."""
+    """Compute the PER of each part of one Gaussian GPT-NeoX layer; for heads, the median."""
     kind = published_family("gpt_neox")
     config = {"hidden_size": d_model, "num_attention_heads": heads, "num_hidden_layers": 1}
     config |= {"vocab_size": 1, "max_position_embeddings": 1}
@@ -162,9 +162,9 @@ def study_checks(
     published_as: Mapping[str, str],
     probe: Probe,
 ) -> list[Check]:
-    """Everything published of the models that a study says are the paper's.
+    """Check all published numbers of the models that a study identifies as the paper's.
 
-    tables: `convergence` and `published_comparison`. What the study lacks is not computed.
+    tables: `convergence` and `published_comparison`. Numbers that the study lacks are not computed.
     """
     wanted = [value for value in values if value.source in ("figure", "notebook")]
     return [
@@ -194,7 +194,10 @@ def _study_check(
 
 
 def _computed(value: Value, model: str, tables: Mapping[str, pd.DataFrame]) -> float | None:
-    """The study's own number for a published one; CKA of `mlp_out` has one definition only."""
+    """Look up the study's number for a published one; None if it has none.
+
+    CKA of `mlp_out` has one definition only.
+    """
     metric = METRICS[value.quantity]
     median = value.part == "median"
     table = tables[published.COMPARISON if median else "convergence"]
@@ -223,7 +226,7 @@ def _what(value: Value) -> str:
 
 
 def table(checks: Iterable[Check]) -> pd.DataFrame:
-    """One row a check, with the columns of TYPES."""
+    """Tabulate checks, one row each, with the columns of TYPES."""
     rows = [
         {**asdict(check), "difference": check.difference, "verdict": check.verdict}
         for check in checks
@@ -232,14 +235,14 @@ def table(checks: Iterable[Check]) -> pd.DataFrame:
 
 
 def read(parquet: Path) -> list[Check]:
-    """The checks of a table written before."""
+    """Read checks from a table written before."""
     rows = pd.read_parquet(parquet).astype(TYPES).drop(columns=["difference", "verdict"])
     rows = rows.astype(object).where(rows.notna(), None)
     return [Check(**{str(k): v for k, v in row.items()}) for row in rows.to_dict("records")]
 
 
 def as_text(checks: list[Check], csv: Path) -> str:
-    """A table for a terminal: computed numbers line by line, the others counted by reason."""
+    """Format a table for a terminal: computed numbers line by line, others counted by reason."""
     lines = [_line("what", "model", "step", "published", "computed", "difference", "+-", "verdict")]
     lines += [
         _line(
@@ -265,12 +268,12 @@ def _line(*cells: object) -> str:
 
 
 def failed(checks: Iterable[Check]) -> list[Check]:
-    """Checks whose number is not the published one."""
+    """Return the checks whose number differs from the published one."""
     return [check for check in checks if check.verdict == FAIL]
 
 
 def require_passes(checks: list[Check], csv: Path) -> None:
-    """Raise ValueError naming what was not reproduced."""
+    """Raise ValueError naming the numbers that were not reproduced, if any."""
     wrong = failed(checks)
     if wrong:
         named = "; ".join(
