@@ -1,1 +1,1 @@
-"""Benchmarks: side by side with what a user would run instead, by `make bench`."""
+"""Benchmarks against the alternatives that a user would run instead; see `make bench`."""

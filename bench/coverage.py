@@ -1,7 +1,7 @@
-"""How often the 95 % intervals of CKA hold the value they are for, on data whose CKA is known.
+"""Coverage of the 95 % intervals of CKA, on data whose CKA is known.
 
-Rows of X and Z are independent Gaussians of covariance diag(lambda), Y = a X + b Z, a^2 + b^2 = 1.
-With S = diag(lambda), Cov(x, y) = a S and Cov(y) = (a^2 + b^2) S = S, so that the linear CKA of the
+Rows of X and Z are independent Gaussians with covariance S = diag(lambda), and Y = a X + b Z with
+a^2 + b^2 = 1. Then Cov(x, y) = a S and Cov(y) = (a^2 + b^2) S = S, so that the linear CKA of the
 distribution, |Cov(x, y)|^2 / (|Cov(x)| |Cov(y)|) in Frobenius norms, is a^2 for any spectrum.
 
 Usage: python bench/coverage.py [--replications 1500] [--rows 128 512] [--widths 64 2560]
@@ -35,11 +35,11 @@ Interval = tuple[float, float, float, float]  # value, standard error, low, high
 
 @dataclass(frozen=True)
 class Coverage:
-    """Percent of intervals that hold their value, and that lie wholly above or below it.
+    """Percentage of intervals that cover the true value, or lie entirely above or below it.
 
-    plain: of value +- 1.96 plain jackknife errors. ratio: root mean square of the standard errors
-    over the standard deviation of the scores. biased: coverage of biased CKA's interval, of its
-    mean over the replications, `mean`.
+    plain: coverage of value +- 1.96 plain jackknife errors. ratio: root mean square of the standard
+    errors over the standard deviation of the scores. biased: coverage of biased CKA's interval for
+    its mean over the replications, `mean`.
     """
 
     covered: float
@@ -54,16 +54,16 @@ class Coverage:
 def experiment(
     n: int, d: int, exponent: float, replications: int, tails: float = math.inf, seed: int = 0
 ) -> dict[float, Coverage]:
-    """Coverage for every true CKA, of the same draws of X and Z.
+    """Estimate coverage for every true CKA, with the same draws of X and Z.
 
-    tails: every sequence's x and z are multiplied by one number, so that they have a multivariate
-    Student t distribution with that many degrees of freedom; the population's CKA stays.
+    tails: degrees of freedom of a multivariate Student t distribution for each sequence's x and z,
+    made by multiplying both by one number, which leaves the population's CKA unchanged.
     """
     random = np.random.default_rng(seed)
     scales = np.sqrt(np.arange(1, d + 1) ** -exponent / np.sum(np.arange(1, d + 1) ** -exponent))
     rows: dict[float, list[tuple[Interval, Interval, Interval]]] = {true: [] for true in TRUE_CKA}
     for _ in range(replications):
-        # float32: the rounding is far below what 512 rows leave open, and half the time
+        # float32 halves the time, and its rounding is far below the sampling error of 512 rows
         x, z = random.standard_normal((2, n, d), dtype=np.float32) * scales.astype(np.float32)
         if math.isfinite(tails):
             radius = np.sqrt(tails / random.chisquare(tails, size=(n, 1))).astype(np.float32)
@@ -90,13 +90,13 @@ def _moments(
 
 
 def _centred(k: Matrix) -> Matrix:
-    """Rows and columns of mean 0 in float64, of a kernel that had them in float32."""
+    """Centre rows and columns again in float64, for a kernel centred in float32."""
     rows = k.mean(axis=0)
     return np.asarray(k - rows[:, None] - rows[None, :] + rows.mean())
 
 
 def _intervals(moments: Moments) -> tuple[Interval, Interval, Interval]:
-    """Of debiased CKA, of debiased CKA by the plain jackknife, and of biased CKA."""
+    """Return intervals of debiased CKA, of the same by plain jackknife, and of biased CKA."""
     here = debiased(moments, with_null=False)
     error = float(np.linalg.norm(here.values))
     plain = here.score, error, here.score - NORMAL_95 * error, here.score + NORMAL_95 * error
@@ -104,15 +104,15 @@ def _intervals(moments: Moments) -> tuple[Interval, Interval, Interval]:
 
 
 def _interval(known: Influence) -> Interval:
-    """As a study gets it."""
-    known = replace(known, null=Null(math.nan, math.nan))  # not asked for here
+    """Compute the interval as in a study."""
+    known = replace(known, null=Null(math.nan, math.nan))  # not needed here
     rows = np.zeros((known.values.size, 1))
     found = estimate(replace(cka_debiased.METRIC, influence=lambda *_: known), rows, rows)
     return found.value, found.error, found.low, found.high
 
 
 def _coverage(true: float, found: Matrix) -> Coverage:
-    """found: (replications, 3, 4)."""
+    """Summarise intervals; found: (replications, 3, 4)."""
     value, error, low, high = found[:, 0].T
     mean = float(found[:, 2, 0].mean())
     return Coverage(

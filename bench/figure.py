@@ -1,4 +1,4 @@
-"""The benchmark's figure: ours, the other way and the floor of every row, in seconds."""
+"""The benchmark's figure: seconds of our way, the alternative and the floor for every row."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ MARKS = (
 
 
 def draw(records: Sequence[Record], machine: str, path: Path) -> None:
-    """A line per comparison under the name of its work, a panel per number of threads.
+    """Draw a line per comparison under the name of its work, and a panel per number of threads.
 
     Time is on a logarithmic axis.
     """
@@ -44,7 +44,7 @@ def draw(records: Sequence[Record], machine: str, path: Path) -> None:
         panel.grid(axis="x", alpha=0.3)
         panel.margins(x=0.1)
     left, right = panels[0][0].get_xlim()
-    panels[0][0].set_xlim(left, 30 * right)  # the last ratios stand there
+    panels[0][0].set_xlim(left, 30 * right)  # room for the rightmost ratios
     panels[0][0].set_yticks(range(len(lines)), [row or work for work, row in lines], fontsize=7.5)
     for name, (_, row) in zip(panels[0][0].get_yticklabels(), lines, strict=True):
         name.set_fontweight("normal" if row else "bold")
@@ -57,7 +57,7 @@ def draw(records: Sequence[Record], machine: str, path: Path) -> None:
 
 
 def _lines(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Work and row of every line from the top; the heading of a work has no row."""
+    """Return work and row of every line from the top; a heading has no row."""
     lines: list[tuple[str, str]] = []
     for work in dict.fromkeys(str(r["work"]) for r in records):
         lines.append((work, ""))

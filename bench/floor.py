@@ -1,7 +1,7 @@
-"""What this machine can do: its rate of matrix products, and its bandwidth.
+"""Limits of this machine: its rate of matrix products, and its memory bandwidth.
 
-No way of doing a piece of work is faster than its operations over the one and its bytes over the
-other, whichever takes longer. Both are measured, not looked up.
+No implementation is faster than its operations divided by the rate, or its bytes divided by the
+bandwidth, whichever takes longer. Both are measured, not looked up.
 """
 
 import time
@@ -19,7 +19,7 @@ COPIED = 2**27  # bytes, beyond every cache
 
 
 class Machine:
-    """The yardsticks of one process, at the threads it was started with."""
+    """The yardsticks of one process, with the number of threads it was started with."""
 
     def __init__(self, now: Clock = time.perf_counter) -> None:
         self._now = now
@@ -30,9 +30,9 @@ class Machine:
         self._copy = Yardstick(lambda: np.copyto(target, source), 2 * COPIED)
 
     def yardsticks(self, precision: str) -> tuple[Yardstick, Yardstick]:
-        """Of matrix products, by the library that is fastest here, and of bandwidth.
+        """Return the yardsticks of matrix products, with the fastest library here, and bandwidth.
 
-        precision: `float32`, or `float32 by torch` for the rate of the library that torch takes.
+        precision: `float32`, or `float32 by torch` for the rate of the library that torch uses.
         """
         if precision not in self._products:
             dtype, _, library = precision.partition(" by ")
@@ -55,7 +55,7 @@ class Machine:
 
 
 def floor(flops: float, moved: float, rates: tuple[float, ...]) -> float:
-    """Seconds below which the work cannot be done at these rates."""
+    """Return the least time for the work at these rates, in seconds."""
     return max(flops / rates[0], moved / rates[1])
 
 

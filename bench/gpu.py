@@ -1,11 +1,11 @@
-"""Extraction on a GPU beside the CPU: speed, share of the measured peak, memory, agreement.
+"""Extraction on a GPU compared with the CPU: speed, share of measured peak, memory, agreement.
 
 Usage: python -m bench.gpu [--device cuda] [--shapes 410m 2.8b] [--dtypes float32 bfloat16]
        [--sequences 128] [--length 2048] [--compared 4] [--study]
 
 Models have random weights. The table is printed and written to results/bench/gpu.csv. `--study`
-runs the default study on the device too, in results/bench/gpu-study. `--device cpu --shapes tiny`
-tries the command where there is no GPU.
+also runs the default study on the device, in results/bench/gpu-study. `--device cpu --shapes tiny`
+tries out the command where there is no GPU.
 """
 
 import argparse
@@ -37,12 +37,12 @@ DAMP = 1e-12  # of a norm, against division by 0
 
 @dataclass(frozen=True)
 class Line:
-    """One shape in one dtype.
+    """Results for one shape in one dtype.
 
-    matmul: operations per second of a square product on the device in that dtype, share: of it
-    that extraction reached. peak_mib: memory above what stood before the model. error: largest
-    over layers of |here - CPU in float32| / |CPU in float32|, Frobenius norms. lowest_cka: of the
-    layers' activations here with those of the CPU.
+    matmul: operations per second of a square product on the device in that dtype; share: the
+    share of it that extraction reached. peak_mib: memory above that in use before the model was
+    loaded. error: largest over layers of |here - CPU in float32| / |CPU in float32|, Frobenius
+    norms. lowest_cka: lowest over layers, between activations here and on the CPU.
     """
 
     shape: str
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> list[Line]:
 
 
 def measured(shape: str, device: torch.device, asked: argparse.Namespace) -> list[Line]:
-    """Lines of one shape, in every dtype asked for."""
+    """Measure one shape in every requested dtype."""
     settings = tiny() if shape == "tiny" else shapes.config(shape)
     tokens = np.random.default_rng(0).integers(
         0, settings.vocab_size, size=(asked.sequences, asked.length), dtype=np.int32
@@ -119,7 +119,7 @@ def measured(shape: str, device: torch.device, asked: argparse.Namespace) -> lis
 
 
 def tiny() -> Any:
-    """A configuration that a test can run."""
+    """Return a configuration small enough for a test."""
     return shapes.config(
         "70m",
         TINY["layers"],
@@ -131,13 +131,13 @@ def tiny() -> Any:
 
 
 def taken(model: Any, tokens: Any) -> dict[str, Any]:
-    """Activations at the last token, as the workflow's stage takes them."""
+    """Extract activations at the last token, as the workflow's stage does."""
     settings = Extraction(sequences=len(tokens))
     return capture(model, tokens, settings, lambda _: None, print).arrays
 
 
 def compare(truth: dict[str, Any], found: dict[str, Any]) -> tuple[float, float, float]:
-    """Largest relative error of the MLP's and of attention's activations, and lowest CKA."""
+    """Return the largest relative errors of MLP and attention activations, and the lowest CKA."""
     errors, scores = [], []
     for name in ("mlp_out", "attention_ov"):
         pairs = list(zip(truth[name], found[name], strict=True))
@@ -153,7 +153,7 @@ def settled(device: torch.device) -> None:
 
 
 def timed(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds on the wall; the GPU's work is awaited."""
+    """Measure wall-clock seconds, with the GPU synchronised."""
     settled(device)
     begin = time.perf_counter()
     run()
@@ -162,7 +162,7 @@ def timed(run: Callable[[], object], device: torch.device) -> float:
 
 
 def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
-    """Operations per second of a square product, the median of five."""
+    """Measure operations per second of a square product, the median of five."""
     a = torch.randn(size, size, device=device).to(dtype)
     torch.mm(a, a)
     seconds = statistics.median(timed(lambda: torch.mm(a, a), device) for _ in range(5))
@@ -170,12 +170,12 @@ def matmul_rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
 
 
 def memory(device: torch.device) -> int:
-    """Bytes of the device that are in use; 0 for the CPU, whose peak is of the run alone."""
+    """Return bytes in use on the device; 0 for the CPU, whose peak is relative to the run."""
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
 
 
 def peak_of(run: Callable[[], object], device: torch.device, before: int) -> float:
-    """MiB at the peak of a run: on a GPU with the model, on the CPU beyond it."""
+    """Measure peak memory of a run in MiB, including the model on a GPU but not on the CPU."""
     if device.type != "cuda":
         return peak_memory(run)
     torch.cuda.reset_peak_memory_stats(device)
@@ -188,7 +188,7 @@ def name_of(device: torch.device) -> str:
 
 
 def study(device: str, folder: Path) -> None:
-    """The default study with its extraction on the device, by the workflow itself."""
+    """Run the default study through the workflow, with extraction on the device."""
     root = Path(__file__).parents[1]
     config = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
     config["extraction"]["device"] = device

@@ -1,11 +1,11 @@
-"""What a job costs before it works: seconds of imports of every script, in jobs of a real run.
+"""Overhead of jobs before they work: seconds spent on imports by each script in a real run.
 
 Usage: python bench/imports.py [REPETITIONS [STUDY.yaml]]
 
 Runs a study (default: studies/smoke.yaml) in a temporary folder, one job at a time, and prints a
-Markdown table: medians over all jobs of a script of the CPU and wall seconds that all its imports
-took, those within functions included, beyond a bare Python start; the part of Snakemake's own
-preamble; and the packages that took most.
+Markdown table of medians over all jobs of a script: CPU and wall seconds of all its imports,
+including those within functions, beyond a bare Python start; the share of Snakemake's own preamble;
+and the packages that took longest.
 """
 
 import json
@@ -24,7 +24,7 @@ HOOK = Path(__file__).parent / "start_hook"
 
 
 def run(study: Path, folder: Path) -> list[dict[str, Any]]:
-    """One record per job of a study run from nothing in `folder`."""
+    """Run a study from scratch in `folder`; return one record per job."""
     records = folder / "records"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(study.resolve()), "--cores", "1"]
@@ -33,7 +33,7 @@ def run(study: Path, folder: Path) -> list[dict[str, Any]]:
 
 
 def hooked(records: Path) -> dict[str, str]:
-    """The environment of a run whose jobs write their imports into a new folder, `records`."""
+    """Return an environment in which jobs record their imports in a new folder, `records`."""
     records.mkdir()
     paths = [str(HOOK), str(REPOSITORY / "workflow"), os.environ.get("PYTHONPATH", "")]
     found = {"START_HOOK": str(records), "PYTHONPATH": ":".join(p for p in paths if p)}
@@ -41,12 +41,12 @@ def hooked(records: Path) -> dict[str, str]:
 
 
 def read(records: Path) -> list[dict[str, Any]]:
-    """What they wrote, one record per job."""
+    """Read the records, one per job."""
     return [json.loads(file.read_text("utf-8")) for file in records.glob("*.json")]
 
 
 def bare_start(repetitions: int = 15) -> float:
-    """CPU seconds of a Python that does nothing, the median."""
+    """Measure the median CPU seconds of a Python process that does nothing."""
     took = []
     for _ in range(repetitions):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,7 +57,7 @@ def bare_start(repetitions: int = 15) -> float:
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """Markdown, one row per script, the dearest imports first."""
+    """Format records as a Markdown table, one row per script, most expensive imports first."""
     scripts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         scripts[record["script"]].append(record)

@@ -1,4 +1,4 @@
-"""What a similarity's error, interval, resamples and null cost, in times of the score itself.
+"""Cost of a similarity's error, interval, resamples and null, as a multiple of the score's time.
 
 Usage: OMP_NUM_THREADS=1 python bench/interval_costs.py
 """
@@ -19,7 +19,7 @@ REPETITIONS = 3
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """CPU seconds of the quickest of some runs after a first one."""
+    """Measure CPU seconds of the fastest of REPETITIONS runs after a warm-up run."""
     run()
     taken = []
     for _ in range(REPETITIONS):
@@ -30,7 +30,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def without_permutations(metric: Similarity) -> Similarity:
-    """The same metric with permutations that cost nothing."""
+    """Return the same metric with permutations that cost nothing."""
     return replace(metric, permuted=lambda x, y: lambda order: 0.0)
 
 

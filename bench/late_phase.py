@@ -1,8 +1,7 @@
-"""How often the interval of the late rise holds the true rise, and how often a rise is found where
-there is none, on losses whose means are known.
+"""Coverage of the late rise's interval, and its rate of false positives, for known mean losses.
 
 The loss of sequence i at step s is mu_s + a_i + e_si: a_i (standard deviation 0.4) is common to all
-steps, e_si (0.05) is independent of step to step, or the sum of independent increments up to s
+steps; e_si (0.05) is independent between steps, or the sum of independent increments up to s
 (walk), normal or exponential (skewed). The true rise is mu_last - min mu.
 
 Usage: python bench/late_phase.py [--replications 2000] [--steps 12 50] [--sequences 128 512]
@@ -31,7 +30,7 @@ COLUMNS = (
 
 
 def courses(steps: int) -> dict[str, Array]:
-    """Means of the loss at every step, by what becomes of them."""
+    """Return mean losses at every step, by name of the course."""
     at = np.linspace(0, 1, steps)
     falling = 4 - 0.6 * at
     middle = steps // 2
@@ -68,7 +67,7 @@ NOISES: Mapping[str, Noise] = {
 def experiment(
     means: Array, noise: Noise, n: int, replications: int, common: float = COMMON, seed: int = 0
 ) -> list[float]:
-    """Percentages, but the sixth, which is the mean number of steps among the best."""
+    """Return percentages, except the sixth, which is the mean number of steps among the best."""
     random = np.random.default_rng(seed)
     steps = range(len(means))
     best = int(np.flatnonzero(means == means.min())[-1])
@@ -99,7 +98,7 @@ def experiment(
 
 
 def _chosen(losses: Array, best: int) -> tuple[float, float]:
-    """Student's paired interval of the lowest step, as if it had been named before."""
+    """Compute Student's paired interval for the best step as if it had been fixed in advance."""
     rise = losses[-1] - losses[best]
     half = float(student(len(rise) - 1)) * rise.std(ddof=1) / math.sqrt(len(rise))
     return rise.mean() - half, rise.mean() + half

@@ -1,7 +1,7 @@
-"""One row of the benchmark: the same work our way and another way, timed in turns.
+"""One row of the benchmark: the same work done our way and another way, timed alternately.
 
-A file of bench/rows defines `rows(threads)`, a generator, so that the inputs of a row are made
-when its turn comes and are gone with it; and, for what takes long, `large_rows(threads)`.
+A file of bench/rows defines `rows(threads)`, a generator, so that a row's inputs exist only while
+it is measured; and, for long runs, `large_rows(threads)`.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-LEAST, TRIES = 3, 5  # rounds; runs of a yardstick in a round
+LEAST, TRIES = 3, 5  # fewest rounds; runs of a yardstick in a round
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -24,13 +24,13 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class Row:
     """One piece of work.
 
-    work, shape: what is done, and on what. ours, other: do it once, from inputs that are there;
-    what they return is dropped. alternative: what `other` is. flops: operations that the work
-    needs at least, in `precision`, which may name whose products it is measured by (`float32 by
-    torch`); bytes: that it must at least read and write. target: the ratio
-    of the other's time to ours to be reached at 1 thread. note: what a reader must know besides.
-    times: how often the other's time counts. solve: the eigenvalue problems of the work alone, as
-    quickly as a library does them; solve_flops: what of `flops` is theirs.
+    work, shape: names of the task and its inputs. ours, other: functions that do it once from
+    existing inputs; their results are dropped. alternative: description of `other`. flops: fewest
+    operations that the work needs, in `precision`, which may name the library whose products are
+    the yardstick (`float32 by torch`); bytes: fewest bytes it must read and write. target: desired
+    ratio of the other's time to ours with 1 thread. note: further remarks for the reader. times:
+    factor by which the other's time is multiplied. solve: the eigenvalue problems of the work
+    alone, as fast as any library solves them; solve_flops: their share of `flops`.
     """
 
     work: str
@@ -50,9 +50,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Side:
-    """Median seconds of one run, and the memory it took at its peak above its inputs, MiB.
+    """Median seconds of one run, and its peak memory beyond its inputs, MiB.
 
-    The memory is NaN where the system does not tell.
+    The memory is NaN where the system does not report it.
     """
 
     seconds: float
@@ -61,7 +61,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the machine itself is measured by, between the repetitions of a row: run does it."""
+    """A reference task that measures the machine between the repetitions of a row."""
 
     run: Callable[[], object]
     amount: float  # operations, or bytes
@@ -69,9 +69,9 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a row took; rates of the yardsticks in the same rounds, amount per second.
+    """Measurements of a row; rates: yardsticks in the same rounds, amount per second.
 
-    solve: seconds of the eigenvalue problems alone, NaN where the row has none.
+    solve: seconds for the eigenvalue problems alone, NaN where the row has none.
     """
 
     ours: Side
@@ -85,7 +85,7 @@ Clock = Callable[[], float]
 
 
 def installed(package: str) -> bool:
-    """Whether an alternative can be imported; if not, says that its rows are left out."""
+    """Return whether an alternative can be imported; if not, report that its rows are left out."""
     if importlib.util.find_spec(package) is not None:
         return True
     print(f"left out: {package} is not installed (see bench/README.md)", file=sys.stderr)
@@ -93,9 +93,9 @@ def installed(package: str) -> bool:
 
 
 def clock(threads: int) -> Clock:
-    """CPU seconds of the process for one thread, which other work on the machine disturbs less.
+    """Return the clock: CPU time for one thread, which other work on the machine disturbs less.
 
-    With more threads it is the time on the wall.
+    With more threads it is wall-clock time.
     """
     return time.process_time if threads == 1 else time.perf_counter
 
@@ -103,11 +103,11 @@ def clock(threads: int) -> Clock:
 def measured(
     row: Row, yardsticks: tuple[Yardstick, ...], now: Clock, repetitions: int, budget: float
 ) -> Measured:
-    """Time a row: ours, the other, the yardsticks, and again, so that all share bad moments.
+    """Time a row in rounds of ours, the other and the yardsticks, so that all share slow moments.
 
-    The first run of each is not timed; its peak memory is taken. Then there are `repetitions`
-    rounds, or fewer once they have taken `budget` seconds, but LEAST at least. A yardstick is the
-    best of TRIES in a round: it is short, and a slow moment of it would make all else look fast.
+    The first run of each is not timed, but used for peak memory. Then there are `repetitions`
+    rounds, or fewer once they have taken `budget` seconds, but at least LEAST. A yardstick is the
+    best of TRIES in a round: it is short, and a slow moment would make everything else look fast.
     """
     sides = [row.ours] if row.other is None else [row.ours, row.other]
     peaks = [peak_memory(side) for side in sides]
@@ -138,13 +138,13 @@ def _seconds(run: Callable[[], object], now: Clock) -> float:
 
 
 def peak_memory(run: Callable[[], object]) -> float:
-    """MiB of resident memory at the peak of one run above what stood before it.
+    """Measure one run's peak resident memory in MiB, relative to that before it.
 
-    The kernel's high-water mark is set back before the run, so that inputs that are already there
-    do not count; what the run returns does. NaN where there is no such mark (Linux has it).
+    The kernel's high-water mark is reset before the run, so that existing inputs do not count; the
+    result of the run does. NaN where there is no such mark (Linux has it).
     """
     gc.collect()
-    with suppress(OSError, AttributeError):  # freed memory is given back first, or it is reused
+    with suppress(OSError, AttributeError):  # return freed memory first, lest it be reused
         ctypes.CDLL(None).malloc_trim(0)
     try:
         CLEAR.write_text("5")
@@ -159,11 +159,11 @@ def peak_memory(run: Callable[[], object]) -> float:
 
 
 def resident(field: str) -> int:
-    """Bytes by /proc/self/status: `VmRSS` now, `VmHWM` at the peak."""
+    """Read bytes from /proc/self/status: `VmRSS` now, `VmHWM` at the peak."""
     lines = STATUS.read_text("ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def selected(rows: Iterator[Row], only: str) -> Iterator[Row]:
-    """Rows whose work or shape holds `only`."""
+    """Return the rows whose work or shape contains `only`."""
     return (row for row in rows if only in f"{row.work} {row.shape}")

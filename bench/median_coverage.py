@@ -1,8 +1,8 @@
-"""How often the 95 % interval of a median over layers holds the median of the layers' known CKA.
+"""Coverage of the 95 % interval of a median over layers, for layers of known CKA.
 
 Rows of X and Z are independent standard Gaussians and Y = a X + b Z with a^2 + b^2 = 1, so that the
-linear CKA of the distribution is a^2 in every layer (see coverage.py). X and Z of different layers
-share a part, as those of neighbouring layers do.
+linear CKA of the distribution is a^2 in every layer (see coverage.py). X and Z have a component
+common to all layers, because neighbouring layers are correlated.
 
 Usage: python bench/median_coverage.py [--replications 1000] [--rows 128 512] [--width 64]
 """
@@ -24,7 +24,7 @@ LAYERS = {
     "5 spread": (0.2, 0.3, 0.6, 0.8, 0.9),
     "2 apart": (0.3, 0.9),
 }
-SHARED = (0.0, 0.9)  # of the variance of X, and of Z, between layers
+SHARED = (0.0, 0.9)  # share of the variance of X, and of Z, that is common to all layers
 COLUMNS = ("layers", "shared", "n", "median", "covers", "above", "below", "error / sd")
 
 Interval = tuple[float, float, float, float]  # value, standard error, low, high
@@ -33,7 +33,7 @@ Interval = tuple[float, float, float, float]  # value, standard error, low, high
 def one(
     random: np.random.Generator, true: tuple[float, ...], shared: float, n: int, d: int
 ) -> Interval:
-    """The median over layers of debiased CKA in one sample, with its interval."""
+    """Compute the median over layers of debiased CKA in one sample, with its interval."""
     found = Estimates.undefined((len(true),), DRAWS)
     common = random.standard_normal((2, n, d))
     for layer, cka in enumerate(true):
@@ -49,7 +49,7 @@ def one(
 
 
 def row(true: float, found: npt.NDArray[np.float64]) -> list[str]:
-    """found: (replications, 4)."""
+    """Summarise coverage as cells of the table; found: (replications, 4)."""
     value, error, low, high = found.T
     holds = [(low <= true) & (true <= high), low > true, high < true]
     ratio = np.sqrt(np.mean(error**2)) / value.std(ddof=1)

@@ -1,12 +1,12 @@
-"""Peak memory of the stages over what they must hold.
+"""Peak memory of the stages relative to the memory that they necessarily hold.
 
 Usage: python -m bench.memory [--shapes 160m 410m] [--stages activations spectra ...] [--runs 3]
 
-Each stage works in a fresh process, as its script does: on a checkpoint of random weights in
-float16, as Pythia's are, computed in float32, or on files of activations of such a model, of
-STEPS checkpoints and ROWS rows. Peak: resident memory above what stood after the imports, the
-largest of its runs, as it depends on what the allocator gives back. Must hold: the weights in
-float32 and what is kept of them, or the activations that are read.
+Each stage runs in a fresh process, as its script does: on a checkpoint of random weights in
+float16, as Pythia's are, computed in float32, or on activation files of such a model, with STEPS
+checkpoints and ROWS rows. Peak: resident memory above that after the imports, the largest over
+runs, because it depends on how much the allocator returns. Must hold: the weights in float32 and
+the results that are kept, or the activations that are read.
 """
 
 import argparse
@@ -34,9 +34,9 @@ from tending.stages.spectra.weight_spectra import weight_spectra
 from tending.stages.trajectory import trajectory
 
 SEQUENCES, LENGTH = 8, 512
-STEPS, ROWS = 4, 512  # of the files of activations
+STEPS, ROWS = 4, 512  # of the activation files
 MIB = 2**20
-TINY = "tiny"  # the folder of a model that a process does first
+TINY = "tiny"  # the folder of a model that warms up a process
 SMALL = {"hidden_size": 32, "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 256}
 
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def save(settings: Any, folder: Path) -> None:
-    """A checkpoint of random weights, in float16, and activations of STEPS checkpoints."""
+    """Save a checkpoint of random weights, in float16, and activations of STEPS checkpoints."""
     import torch
 
     shapes.model(settings, dtype=torch.float16).save_pretrained(folder)
@@ -88,7 +88,7 @@ def save(settings: Any, folder: Path) -> None:
 
 
 def in_a_fresh_process(name: str, folder: Path) -> tuple[float, float]:
-    """Peak and must-hold of a stage, MiB."""
+    """Measure a stage's peak and must-hold memory in a fresh process, MiB."""
     command = [sys.executable, "-m", "bench.memory", "--stage", name, "--folder", folder]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     peak, held = json.loads(done.stdout.splitlines()[-1])
@@ -96,7 +96,7 @@ def in_a_fresh_process(name: str, folder: Path) -> tuple[float, float]:
 
 
 def stage(name: str, folder: Path) -> tuple[float, float]:
-    """Measure one stage in this process, after it did a tiny model: imports do not count."""
+    """Measure one stage in this process, after a tiny model, so that imports do not count."""
     STAGES[name](folder / TINY)
     held: list[float] = []
     peak = peak_memory(lambda: held.append(STAGES[name](folder)))
@@ -137,7 +137,7 @@ def _reference(checkpoint: Path) -> float:
 
 
 def _divergence(checkpoint: Path) -> float:
-    """The reference's logits are read a few at a time, as from a file."""
+    """Run the divergence stage, with the reference's logits read in parts, as from a file."""
     from tending.stages.divergence import divergence
 
     model, tokens, weights = _loaded(checkpoint)
@@ -160,7 +160,7 @@ def _predicted(model: Any) -> Any:
 
 
 def _gradients(checkpoint: Path) -> float:
-    """Kept are two gradients, of this batch and of the one before, and a pass's inner values."""
+    """Run the gradient stage, which holds two batches' gradients and one pass's activations."""
     from tending.stages.gradients import gradients
 
     model, tokens, weights = _loaded(checkpoint)
@@ -176,7 +176,10 @@ def _gradients(checkpoint: Path) -> float:
 
 @contextmanager
 def _saved_by_passes(model: Any) -> Iterator[list[dict[int, int]]]:
-    """Bytes that torch keeps for the way back, but for weights: of every pass, by storage."""
+    """Record the bytes that torch saves for the backward pass, except weights.
+
+    Yields a list with one dictionary per pass, storage -> bytes.
+    """
     import torch
 
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -205,7 +208,7 @@ def _saved_by_passes(model: Any) -> Iterator[list[dict[int, int]]]:
 
 
 def _spectra(checkpoint: Path) -> float:
-    """All that is computed from could be held, in float32; a matrix at a time is."""
+    """Run the spectra stage; its inputs in float32 count as held, though it reads by matrix."""
     described = checkpoint_record.inspect(checkpoint, "model", 0, "revision")
     weight_spectra(family(described.family), described.weights(), described.config)
     return 4.0 * described.parameters

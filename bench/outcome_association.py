@@ -1,9 +1,9 @@
-"""How often the association with outcomes is found where there is none, and holds what there is.
+"""False positives and coverage of the association with outcomes, on simulated series.
 
-x and y of every model are autoregressive of first order on T checkpoints, with innovations that
-correlate by rho; then both of every model get the same rising and falling course (`shared`: a
-straight line in log step, and a parabola), of 5 standard deviations. Percent of p-values of at
-most 0.05, and percent of intervals that hold rho. Writes a Markdown table.
+x and y of every model are first-order autoregressive over T checkpoints, with innovations of
+correlation rho; a course common to all models is then added to both (`shared`: a straight line in
+log step, or a parabola), of 5 standard deviations. Prints a Markdown table with the percentage of
+p-values of at most 0.05, and of intervals that cover rho.
 
 python bench/outcome_association.py [REPLICATIONS]
 """
@@ -21,7 +21,7 @@ SEED = 0
 def series(
     rng: np.random.Generator, phi: float, rho: float, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """x and y, both (models, steps)."""
+    """Simulate x and y, both (models, steps)."""
     shocks = rng.standard_normal((2, MODELS, steps))
     shocks[1] = rho * shocks[0] + (1 - rho**2) ** 0.5 * shocks[1]
     made = np.empty_like(shocks)
@@ -32,16 +32,16 @@ def series(
 
 
 def shared(course: str, steps: int, phi: float) -> np.ndarray:
-    """What every model does at every step."""
+    """Return the course common to all models, (steps,)."""
     at = np.linspace(-1, 1, steps)
     size = 5 / (1 - min(phi, 0.95) ** 2) ** 0.5
     return size * {"none": 0 * at, "line": at, "parabola": 2 * at**2 - 1}[course]
 
 
 def cell(phi: float, rho: float, course: str, steps: int, replications: int) -> str:
-    """A row of the table."""
+    """Simulate one setting; return a row of the table."""
     rng = np.random.default_rng([SEED, steps])
-    at = np.expm1(np.linspace(0, 8, steps))  # a line in the checkpoint is one in log(step + 1)
+    at = np.expm1(np.linspace(0, 8, steps))  # linear in the checkpoint is linear in log(step + 1)
     p_values: dict[str, list[float]] = {}
     held: dict[str, list[float]] = {}
     for _ in range(replications):

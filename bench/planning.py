@@ -1,9 +1,10 @@
-"""What planning a long study costs: from nothing, finished, and finished with one step more.
+"""Cost of planning a long study: from scratch, finished, and finished with one more step.
 
 Usage: python bench/planning.py [--study studies/pythia-all.yaml] [--models 10] [--steps 154]
 
-Works in a temporary folder, without the hub: commits are made up, a finished study is empty files
-that Snakemake takes for its results. Prints a Markdown table: jobs, wall and CPU seconds, peak MiB.
+Works in a temporary folder, without the hub: commits are made up, and a finished study consists of
+empty files that Snakemake takes for its results. Prints a Markdown table: jobs, wall and CPU
+seconds, peak MiB.
 """
 
 import argparse
@@ -38,7 +39,7 @@ Config = dict[str, Any]
 
 
 def subset(study: Path, models: int, count: int) -> Config:
-    """A study of the first `models` and of `count` steps, spread over all of them."""
+    """Return a study of the first `models` models and `count` evenly spread steps."""
     config: Config = yaml.safe_load(study.read_text("utf-8"))
     every = steps.expand(config["steps"], None)
     kept = sorted({every[i * (len(every) - 1) // max(1, count - 1)] for i in range(count)})
@@ -47,7 +48,7 @@ def subset(study: Path, models: int, count: int) -> Config:
 
 
 def pin(config: Config) -> None:
-    """The study's own pin file, with commits and hashes that are made up."""
+    """Write the study's own pin file, with made-up commits and hashes."""
     made = {}
     for number, model in enumerate(config["models"]):
         known = hub.resolved(model, config["study"])
@@ -65,7 +66,7 @@ def _revision(known: Revision, number: int, step: int) -> Revision:
 
 
 def finish(study: Path) -> None:
-    """Make a study look finished: empty files, and what Snakemake records of them."""
+    """Make a study look finished: empty files, and Snakemake's records of them."""
     to_make = runpy.run_path(str(REPOSITORY / "workflow/scripts/plan.py"))["to_make"]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         files = to_make(yaml.safe_load(study.read_text("utf-8")), REPOSITORY / "Snakefile")
@@ -74,7 +75,7 @@ def finish(study: Path) -> None:
         file.touch()
     touch = "from snakemake.executors.touch import Executor; Executor.SLEEPING_TIME = 0"
     command = ["-c", f"{touch}; from snakemake.cli import main; main()", "--touch"]
-    # Many at a time: the scheduler looks at all that is ready for every few jobs that it starts.
+    # Many at a time, because the scheduler scans all ready jobs for every few that it starts.
     many = ("--resources", "gpu=5000", "download=5000", "--max-jobs-per-timespan", "100000/1s")
     snakemake(study, *many, "--quiet", "all", start=command, cores=5000)
 
@@ -82,9 +83,10 @@ def finish(study: Path) -> None:
 def snakemake(
     study: Path, *options: str, start: Sequence[str] = ("-m", "snakemake"), cores: int = 2
 ) -> tuple[str, resource.struct_rusage]:
-    """What Snakemake prints of a study in the working directory, and what it took; no hub.
+    """Run Snakemake on a study in the working directory, without the hub.
 
-    start: what Python is told to run.
+    start: arguments of Python that start Snakemake. Returns its output and resource usage. Raises
+    RuntimeError if it fails.
     """
     command = [sys.executable, *start, *options, "--cores", str(cores)]
     command += ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", str(study)]
@@ -102,7 +104,7 @@ def snakemake(
 
 
 def measured(what: str, study: Path) -> tuple[str, ...]:
-    """One row: a dry run as a user calls it."""
+    """Measure a dry run, as a user starts it; return one row."""
     started = time.perf_counter()
     said, usage = snakemake(study, "--dry-run")
     wall, cpu = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
@@ -111,21 +113,21 @@ def measured(what: str, study: Path) -> tuple[str, ...]:
 
 
 def planned(output: str) -> dict[str, int]:
-    """Jobs by rule, from the last table that a dry run prints."""
+    """Parse jobs by rule from the last table that a dry run prints."""
     table = output.rpartition("Job stats:")[2]
     found = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
     return {rule: int(count) for rule, count in found if rule not in ("total", "all")}
 
 
 def written(config: Config, name: str) -> Path:
-    """A config as a file in the working directory."""
+    """Write a config to a file in the working directory."""
     file = Path(name)
     file.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     return file
 
 
 def rows(study: Path, models: int, count: int) -> Iterator[tuple[str, ...]]:
-    """The table's rows, measured in the working directory."""
+    """Yield the rows of the table, measured in the working directory."""
     full = subset(study, models, count)
     less = deepcopy(full)
     less["steps"].remove(full["steps"][len(full["steps"]) // 2])

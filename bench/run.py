@@ -1,4 +1,4 @@
-"""The benchmark in one command: a table, printed and as CSV, and a figure.
+"""Run the benchmark: print its table, and write it as CSV and as a figure.
 
 Usage: python -m bench.run [--only TEXT] [--rows NAME ...] [--large] [--repetitions 5]
 """
@@ -45,13 +45,13 @@ def main() -> None:
 
 
 def options(asked: argparse.Namespace) -> list[str]:
-    """Those of the worker."""
+    """Return the worker's options."""
     found = ["--repetitions", str(asked.repetitions), "--budget", str(asked.budget)]
     return [*found, "--only", asked.only, *(["--large"] if asked.large else [])]
 
 
 def measured(threads: int, names: list[str], given: list[str]) -> list[dict[str, object]]:
-    """Records of all rows, measured in a fresh process whose libraries start with `threads`."""
+    """Measure all rows in a fresh process whose libraries use `threads`; return the records."""
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
     command = [sys.executable, "-m", "bench.worker", *names, "--threads", str(threads), *given]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Models of Pythia's shapes with random weights."""
+"""Models with Pythia's shapes and random weights."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ VOCABULARY = 50304
 
 
 def config(shape: str, layers: int | None = None, **changes: Any) -> Any:
-    """The configuration of a shape; `layers`: so many of its layers."""
+    """Return the configuration of a shape; `layers`: number of layers, if not all."""
     from transformers import GPTNeoXConfig
 
     d_model, every, heads = PYTHIA[shape]
@@ -27,7 +27,7 @@ def config(shape: str, layers: int | None = None, **changes: Any) -> Any:
 
 
 def model(settings: Any, seed: int = 0, dtype: Any = None, device: Any = "cpu") -> Any:
-    """A causal language model with random weights, to be read from."""
+    """Build a causal language model with random weights, in evaluation mode."""
     import torch
     from transformers import GPTNeoXForCausalLM
 
@@ -38,10 +38,10 @@ def model(settings: Any, seed: int = 0, dtype: Any = None, device: Any = "cpu") 
 
 
 def forward_flops(settings: Any, sequences: int, length: int, probed: int | None = None) -> float:
-    """Operations of the products of all layers over whole sequences, without the output head.
+    """Count operations of the matrix products of all layers, without the output head.
 
-    Causal attention needs half of its scores and of what is weighted by them. probed: what the
-    last layer must compute if its values and its MLP are wanted at so many positions alone.
+    Causal attention needs half of its scores and of the products with them. probed: number of
+    positions at which values and MLP of the last layer are needed, if not all.
     """
     d, layers = settings.hidden_size, settings.num_hidden_layers
     mlp = 2 * d * settings.intermediate_size

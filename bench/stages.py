@@ -1,4 +1,4 @@
-"""Where a study's time went: wall and CPU seconds and peak memory of its jobs, by stage.
+"""Time spent on a study: wall and CPU seconds and peak memory of its jobs, by stage.
 
 Usage: python bench/stages.py results/embedded
 """
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def stages(study: Path) -> pd.DataFrame:
-    """One row per stage: jobs, wall and CPU seconds in all, median and largest wall, peak MiB."""
+    """Tabulate by stage: jobs, total wall and CPU seconds, median and longest wall, peak MiB."""
     root = study / "benchmarks"
     rows = [
         {"stage": file.relative_to(root).parts[0], **pd.read_csv(file, sep="\t").iloc[0]}

@@ -27,7 +27,7 @@ SHOWN = (
 
 
 def text(records: list[Record]) -> str:
-    """The table as lines of equal columns, and under it the notes."""
+    """Format the table with aligned columns, followed by the notes."""
     cells = [[head for _, head, _ in SHOWN]]
     cells += [[shown(record[name], form) for name, _, form in SHOWN] for record in records]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -44,14 +44,14 @@ def text(records: list[Record]) -> str:
 
 
 def shown(value: object, form: str) -> str:
-    """A cell; empty where there is no value."""
+    """Format a cell; empty where there is no value."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return format(value, form)
 
 
 def rates(records: list[Record]) -> str:
-    """What was measured of the machine, the median row of every precision and thread count."""
+    """Format the machine's rates, the median over rows for each precision and thread count."""
     found: dict[tuple[object, object], list[tuple[float, float]]] = {}
     for r in records:
         pair = float(str(r["gflops_machine"])), float(str(r["gbytes_machine"]))
@@ -64,12 +64,12 @@ def rates(records: list[Record]) -> str:
 
 
 def counted(threads: object) -> str:
-    """`1 thread`, `2 threads`."""
+    """Format a number of threads: `1 thread`, `2 threads`."""
     return f"{threads} thread" if threads == 1 else f"{threads} threads"
 
 
 def machine() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         return next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
@@ -78,7 +78,7 @@ def machine() -> str:
 
 
 def write(records: list[Record], path: Path) -> None:
-    """All columns as CSV; missing values are empty."""
+    """Write all columns as CSV; missing values are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
         writer.writeheader()

@@ -1,4 +1,4 @@
-"""Measures rows at one number of threads; `bench.run` starts it in a process of its own.
+"""Measurement of rows with one number of threads; `bench.run` starts it as a separate process.
 
 Every measured row is one line of JSON on standard output.
 """
@@ -27,19 +27,19 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--large", action="store_true")
     asked = parser.parse_args()
-    sys.path.append(str(PACKAGES))  # last, so that what tending itself uses is its own
+    sys.path.append(str(PACKAGES))  # last, so that tending's own dependencies take precedence
     now = clock(asked.threads)
     machine = Machine(now)
     for row in rows(asked.modules, asked.threads, asked.large, asked.only):
         print(f"{counted(asked.threads)}: {row.work}, {row.shape}", file=sys.stderr, flush=True)
-        with contextlib.redirect_stdout(sys.stderr):  # what an alternative prints is no result
+        with contextlib.redirect_stdout(sys.stderr):  # keeps alternatives' output out of results
             yardsticks = machine.yardsticks(row.precision)
             found = measured(row, yardsticks, now, asked.repetitions, asked.budget)
         print(json.dumps(record(row, found, asked.threads)), flush=True)
 
 
 def rows(modules: list[str], threads: int, large: bool, only: str) -> Iterator[Row]:
-    """The rows of some files of bench/rows, one at a time."""
+    """Yield the rows of some files of bench/rows, one at a time."""
     for name in modules:
         module = importlib.import_module(f"bench.rows.{name}")
         makers = [module.rows]
@@ -50,9 +50,9 @@ def rows(modules: list[str], threads: int, large: bool, only: str) -> Iterator[R
 
 
 def record(row: Row, found: Measured, threads: int) -> dict[str, object]:
-    """A line of the table."""
+    """Return a line of the table."""
     least = floor(row.flops, row.bytes, found.rates)
-    # no library solves eigenvalue problems at the rate of products
+    # no library solves eigenvalue problems at the rate of matrix products
     solved = floor(row.flops - row.solve_flops, row.bytes, found.rates) + found.solve
     ours, other = found.ours, found.other
     return {

@@ -1,14 +1,14 @@
-"""Where the time of a whole study goes: compute, imports, starting jobs, and the rest.
+"""Breakdown of a whole study's time: compute, imports, job startup, and the remainder.
 
 Usage: python -m bench.workflow [--study config.yaml] [--cores 2] [--folder EMPTY]
        python -m bench.workflow --finished results/embedded --wall 613 --cores 2
 
-The first runs the study from nothing in a folder of its own and measures it (the default study
-takes five to ten minutes on two cores). The second takes the files of a run apart whose time on
-the wall is known. Imports are those at the head of every script, measured here in a fresh process
-each, and, of a run made here, those that its jobs made as they went. A job's compute is what its
-log says ("done in") without these; what else a job took is starting Python and Snakemake's own
-code in it.
+The first form runs the study from scratch in its own folder and measures it (the default study
+takes five to ten minutes on two cores). The second analyses the files of a run whose wall-clock
+time is known. Imports are those at the head of every script, measured here in a fresh process
+each, and, for a run made here, those made later by its jobs. A job's compute is the time in its
+log ("done in") without these imports; the rest of its time is the startup of Python and Snakemake's
+own code.
 """
 
 import argparse
@@ -39,7 +39,7 @@ spec = importlib.util.spec_from_file_location("script", sys.argv[1])
 spec.loader.exec_module(importlib.util.module_from_spec(spec))
 print(time.perf_counter() - begin)
 """
-# where the script is not called as the folder of what it writes
+# scripts whose name differs from the folder they write to
 CALLED = {
     "training": "train",
     "checkpoints": "checkpoint",
@@ -54,7 +54,7 @@ CALLED = {
 
 @dataclass(frozen=True)
 class Job:
-    """Seconds of one job: on the wall, and of its script's work alone."""
+    """Wall-clock seconds of one job, and seconds of its script's work alone."""
 
     stage: str
     script: str
@@ -63,7 +63,7 @@ class Job:
 
 
 def jobs(study: Path) -> list[Job]:
-    """All jobs of a finished study that have a benchmark file and a log."""
+    """Return all jobs of a finished study that have a benchmark file and a log."""
     found = []
     for file in sorted((study / "benchmarks").rglob("*.tsv")):
         inner = file.relative_to(study / "benchmarks").with_suffix("")
@@ -76,7 +76,7 @@ def jobs(study: Path) -> list[Job]:
 
 
 def script_of(inner: Path) -> str:
-    """The script that writes a product of this path below the study's folder."""
+    """Return the script that writes this path below the study's folder; empty if unknown."""
     names = [CALLED.get(str(inner)), CALLED.get(inner.parts[0]), f"{inner.name}_table"]
     known = [name for name in [*names, inner.parts[0]] if name and exists(name)]
     return known[0] if known else ""
@@ -87,7 +87,7 @@ def exists(script: str) -> bool:
 
 
 def import_seconds(scripts: Iterable[str], repetitions: int = 3) -> dict[str, float]:
-    """Median seconds that the head of each script takes in a fresh Python."""
+    """Measure the median seconds for the head of each script in a fresh Python process."""
     found = {"": 0.0}
     for script in sorted(set(scripts) - {""}):
         command = [sys.executable, "-c", IMPORTED, str(SCRIPTS / f"{script}.py")]
@@ -100,7 +100,7 @@ def import_seconds(scripts: Iterable[str], repetitions: int = 3) -> dict[str, fl
 
 
 def later_seconds(records: list[dict[str, Any]], heads: Mapping[str, float]) -> dict[str, float]:
-    """Mean seconds that a script's jobs spend on imports as they go, beyond those at its head."""
+    """Return the mean seconds of imports that a script's jobs make later than at its head."""
     took: dict[str, list[float]] = defaultdict(list)
     for record in records:
         took[record["script"]].append(record["wall"] - record["snakemake"])
@@ -110,7 +110,7 @@ def later_seconds(records: list[dict[str, Any]], heads: Mapping[str, float]) -> 
 def by_stage(
     done: list[Job], heads: Mapping[str, float], later: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Seconds of all jobs of a stage: compute, imports, and starting."""
+    """Sum the seconds of all jobs by stage: compute, imports, and startup."""
     rows = []
     for job in done:
         head = min(heads[job.script], max(0.0, job.wall - job.compute))
@@ -129,7 +129,7 @@ def by_stage(
 
 
 def told(stages: pd.DataFrame, wall: float, cores: int) -> str:
-    """The table, and what the run took in times of compute and imports."""
+    """Format the table, and the run's time as a multiple of compute and imports."""
     sums = stages.sum()
     useful = sums["compute"] + sums["imports"]
     lines = [
@@ -145,7 +145,7 @@ def told(stages: pd.DataFrame, wall: float, cores: int) -> str:
 
 
 def run(config: Path, folder: Path, cores: int) -> tuple[Path, float, list[dict[str, Any]]]:
-    """Run a study from nothing; its folder of results, seconds on the wall, imports of its jobs."""
+    """Run a study from scratch; return its results folder, wall seconds and import records."""
     import yaml
 
     name = yaml.safe_load(config.read_text("utf-8"))["study"]

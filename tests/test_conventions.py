@@ -22,6 +22,7 @@ from tending.study import metric_components
 REVISIONS = ("--snakefile", "rules/revisions.smk", "--config", "study=any")
 TABLES = tables.names()
 REPOSITORY = Path(__file__).parents[1]
+LIBRARY = REPOSITORY / "workflow/tending"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
 
@@ -155,6 +156,23 @@ def test_a_table_is_what_it_declares_and_stands_wherever_it_must(name: str) -> N
     page = (REPOSITORY / "docs/tables.md").read_text("utf-8")
     assert f"`{name}`" in page, f"docs/tables.md says nothing of the table {name}"
     assert f"{name}_table" in profile("slurm")["groups"], "profiles/slurm/config.yaml: groups"
+
+
+@pytest.mark.parametrize("name", plugins.names("tending.components"))
+def test_a_component_is_defined_in_the_docs(name: str) -> None:
+    page = (REPOSITORY / "docs/definitions.md").read_text("utf-8")
+    assert f"`{name}`" in page, f"docs/definitions.md says nothing of the component {name}"
+
+
+def test_every_file_that_the_guide_names_exists() -> None:
+    """docs/extending.md answers where things are; capitals stand for names to be chosen."""
+    page = (REPOSITORY / "docs/extending.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w./-]+\.(?:py|yaml|md|csv|rst|smk))`", page))
+    named = {n for n in named if not re.search(r"[A-Z]{4}|\*", n)}
+    own = {str(p.relative_to(LIBRARY)) for p in LIBRARY.rglob("*") if p.is_file()}
+    missing = {n for n in named if n not in own and not (REPOSITORY / n).exists()}
+    assert len(named) > 30
+    assert missing == {"attention_ov.py", "notebook.py", "__main__.py"} - own
 
 
 def default() -> dict[str, Any]:

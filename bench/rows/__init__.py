@@ -1,1 +1,1 @@
-"""What is measured, one file per kind of work; see bench/README.md."""
+"""Rows of the benchmark, one file per kind of work; see bench/README.md."""

@@ -1,10 +1,10 @@
-"""Activations at the last token of every sequence, written to a file, beside a plain forward pass.
+"""Extraction of activations at each sequence's last token, compared with a plain forward pass.
 
-Ours is what the workflow's stage does once the model is loaded: the components `attention_ov`, per
-head and whole, and `mlp_out`, without the held-out loss. The other is what one would write: the
-causal language model of transformers, with hooks that keep what every attention and every MLP
-gives. Where oneDNN computes ours, there are rows of torch's own products too, by their rate: what
-ours is where torch's own library is the quickest.
+Ours is the work of the workflow's stage once the model is loaded: the components `attention_ov`,
+per head and whole, and `mlp_out`, written to a file, without the held-out loss. The other is the
+obvious implementation: the causal language model of transformers, with hooks that keep the output
+of every attention and MLP. Where ours uses oneDNN, there are also rows with torch's own products
+and their rate, as on machines where torch's own library is fastest.
 """
 
 import tempfile
@@ -35,7 +35,7 @@ LARGE = (("2.8b", None, 2, 512, None),)
 
 
 def rows(threads: int) -> Iterator[Row]:
-    """Whole models; of 2.8b one layer."""
+    """Yield rows for whole models, and for one layer of 2.8b."""
     for shape in SHAPES:
         for row in _row(*shape):
             yield row
@@ -44,7 +44,7 @@ def rows(threads: int) -> Iterator[Row]:
 
 
 def large_rows(threads: int) -> Iterator[Row]:
-    """The whole 2.8b: 11 GB of weights."""
+    """Yield rows for the whole 2.8b model: 11 GB of weights."""
     for shape in LARGE:
         yield from _row(*shape)
 
@@ -77,7 +77,7 @@ def _row(
 
 
 def by_torch(row: Row) -> Row:
-    """The same without oneDNN."""
+    """Return the same row without oneDNN."""
 
     def without() -> None:
         with patch.object(activations, "products", nullcontext):
@@ -89,14 +89,14 @@ def by_torch(row: Row) -> Row:
 
 
 def ours(model: Any, tokens: Any, file: Path) -> None:
-    """The stage's work: forward, circuits, file."""
+    """Do the stage's work: forward pass, circuits, file."""
     settings = activations.Extraction(sequences=len(tokens))
     with store.writing(file, {"study": "bench"}, len(tokens)) as sink:
         activations.stream(model, tokens, settings, sink, lambda _: None, print)
 
 
 def hooked(model: Any, tokens: Any) -> dict[str, torch.Tensor]:
-    """Logits, and what every attention and MLP gives, whole."""
+    """Return the logits and the full outputs of every attention and MLP."""
     kept: dict[str, torch.Tensor] = {}
     handles = []
     for i, layer in enumerate(model.gpt_neox.layers):
@@ -111,7 +111,7 @@ def hooked(model: Any, tokens: Any) -> dict[str, torch.Tensor]:
 
 
 def agree(model: Any, tokens: Any) -> None:
-    """AssertionError unless both ways find the same MLP outputs: then they did the same work."""
+    """Raise AssertionError unless both ways yield the same MLP outputs, so do the same work."""
     settings = activations.Extraction(sequences=len(tokens))
     found = activations.capture(model, tokens, settings, lambda _: None, print).arrays["mlp_out"]
     kept = hooked(model, tokens)

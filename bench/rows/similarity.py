@@ -15,12 +15,12 @@ from tending.stages.convergence.comparison import compare
 Array = npt.NDArray[np.float32]
 Score = Callable[[Array, Array], object]
 
-SIZES = {  # d_model, heads, layers that are measured, layers of the model
+SIZES = {  # d_model, heads, measured layers, all layers
     "160m": (768, 12, 6, 12),
     "410m": (1024, 16, 3, 24),
 }
 N, D_HEAD = 128, 64
-FASTER, INTERVALS = 20.0, 1 / 5  # targets: against feature space; of the score with its intervals
+FASTER, INTERVALS = 20.0, 1 / 5  # targets: over feature space; with intervals over scores alone
 METRICS = {
     name: plugins.load("tending.metrics.similarity", name, "similarity metric").METRIC
     for name in ("cka", "cka_debiased")
@@ -35,16 +35,19 @@ class Sides:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """By component."""
+        """Shapes by component."""
         return {name: array.shape for name, array in self.arrays.items()}
 
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
-        """One layer or head."""
+        """Return the matrix of one layer or head."""
         return self.arrays[name][index]
 
 
 def rows(threads: int) -> Iterator[Row]:
-    """Against features, d x d, of heads as a hook gives them and as they are stored; packages."""
+    """Yield rows against feature space, d x d, and against packages.
+
+    Heads are taken both as a hook returns them and as they are stored.
+    """
     for size in SIZES:
         yield from _rows(size)
 
@@ -53,7 +56,7 @@ def _rows(size: str) -> Iterator[Row]:
     d, heads, layers, every = SIZES[size]
     shape = f"{size}, {layers} of {every} layers, n = {N}"
     here, there = activations(d, heads, layers, D_HEAD)
-    wide = activations(d, heads, layers, d)  # a head's outputs before they are made d_head wide
+    wide = activations(d, heads, layers, d)  # heads' outputs before reduction to d_head columns
     pairs = layers * heads, layers * 2
     grams = 2.0 * N**2 * (pairs[0] * D_HEAD + pairs[1] * d)
     triangles = 2.0 * N**3 * sum(pairs)
@@ -84,7 +87,7 @@ def _rows(size: str) -> Iterator[Row]:
 
 
 def activations(d: int, heads: int, layers: int, width: int) -> tuple[Sides, Sides]:
-    """Of a checkpoint and of the reference, which is the same and noise."""
+    """Draw activations of a checkpoint, and of a reference that adds noise to them."""
     rng = np.random.default_rng(0)
     shapes = {
         "attention_ov_heads": (layers, heads, N, width),
@@ -97,31 +100,31 @@ def activations(d: int, heads: int, layers: int, width: int) -> tuple[Sides, Sid
 
 
 def matrices(here: Sides, there: Sides) -> Iterator[tuple[Array, Array]]:
-    """Both sides of every layer and head."""
+    """Yield both sides of every layer and head."""
     for name, array in here.arrays.items():
         for index in np.ndindex(*array.shape[:-2]):
             yield here.matrix(name, index), there.matrix(name, index)
 
 
 def scored(here: Sides, there: Sides, score: Score) -> list[object]:
-    """A score of every layer and head."""
+    """Compute a score for every layer and head."""
     return [score(x, y) for x, y in matrices(here, there)]
 
 
 def features(x: Array, y: Array) -> tuple[float, float]:
-    """Both scores from d x d products, as in the code of Kornblith et al. (2019)."""
+    """Compute both scores from d x d products, as in the code of Kornblith et al. (2019)."""
     return linear_cka(x, y), debiased_cka(x, y)
 
 
 def linear_cka(x: Array, y: Array) -> float:
-    """Biased, from features."""
+    """Compute biased CKA from features."""
     a, b = _centred(x), _centred(y)
     norms = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
     return float(np.linalg.norm(a.T @ b) ** 2 / norms)
 
 
 def debiased_cka(x: Array, y: Array) -> float:
-    """Without the bias of few rows, from features."""
+    """Compute debiased CKA from features."""
     a, b = _centred(x), _centred(y)
     p, q = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
     xy = _unbiased(np.linalg.norm(a.T @ b) ** 2, p, q)

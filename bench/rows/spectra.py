@@ -21,21 +21,21 @@ Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 Svd = Callable[[Array], object]
 
-SIZES = {  # d_model, heads, layers that are measured, layers of the model
+SIZES = {  # d_model, heads, measured layers, all layers
     "70m": (512, 8, 6, 6),
     "160m": (768, 12, 4, 12),
     "410m": (1024, 16, 2, 24),
     "2.8b": (2560, 32, 1, 32),
 }
 TARGETS = {"70m": 4.0, "160m": 5.5, "410m": 8.0, "2.8b": 15.0}
-WHOLE = ("70m", "160m", "410m")  # of which the dense way is timed whole
+WHOLE = ("70m", "160m", "410m")  # for which the dense alternative is timed completely
 NUMPY = "dense SVD of every d x d product, NumPy, float64"
 COMPONENTS = ("attention_ov", "mlp_out")
 WORK = "spectra: all heads' OV, whole OV, MLP"
 
 
 def rows(threads: int) -> Iterator[Row]:
-    """Against a dense SVD of each product, by NumPy and by torch in single precision."""
+    """Yield rows against a dense SVD of each product, by NumPy and by torch in float32."""
     for size in WHOLE:
         yield _row(size, NUMPY, _numpy, threads)
     yield _of_a_large_layer(threads)
@@ -63,7 +63,10 @@ def _row(size: str, alternative: str, svd: Svd, threads: int) -> Row:
 
 
 def _of_a_large_layer(threads: int) -> Row:
-    """A layer of 2.8b, of whose 34 matrices the dense way takes one: it needs minutes for all."""
+    """Return the row for a layer of 2.8b, with one of its 34 matrices for the dense alternative.
+
+    All of them would take minutes.
+    """
     row = _row("2.8b", NUMPY, _numpy, threads)
     _, heads, _, _ = SIZES["2.8b"]
     source = checkpoint(SIZES["2.8b"][0], heads, 1)
@@ -78,10 +81,11 @@ def _of_a_large_layer(threads: int) -> Row:
 
 
 def solve(source: ModelWeights, layers: int, threads: int) -> Callable[[], list[object]]:
-    """The eigenvalue problems of ours alone, of matrices that are ready.
+    """Return a function that solves only the eigenvalue problems of ours, on prepared matrices.
 
-    Singular values of every head's k x k matrix; eigenvalues of the Gram matrices of the whole OV
-    and of the MLP. By LAPACK or our own way, with one thread or all, whichever is quickest.
+    These are singular values of every head's k x k matrix, and eigenvalues of the Gram matrices of
+    the whole OV and of the MLP. By LAPACK or our own solver, with one thread or all, whichever is
+    fastest.
     """
     heads, grams = [], []
     for layer in range(layers):
@@ -105,7 +109,7 @@ def _scipy(matrix: Matrix, driver: str) -> object:
     return scipy.linalg.eigh(matrix, eigvals_only=True, driver=driver, check_finite=False)
 
 
-# Of NumPy and SciPy, which have a BLAS each, and ours, which is another for large matrices.
+# NumPy's and SciPy's, which use different BLAS libraries, and ours, which differs if large.
 SOLVERS: tuple[Callable[[Matrix], object], ...] = (
     np.linalg.eigvalsh,
     lambda matrix: eigenvalues(matrix.copy()),
@@ -114,7 +118,7 @@ SOLVERS: tuple[Callable[[Matrix], object], ...] = (
 
 
 def checkpoint(d: int, heads: int, layers: int) -> ModelWeights:
-    """Random tensors of a GPT-NeoX model, as a file of float32 holds them."""
+    """Draw random tensors of a GPT-NeoX model, as in a float32 file."""
     rng, tensors = np.random.default_rng(0), {}
     shapes = {
         "attention.query_key_value.weight": (3 * d, d),
@@ -136,7 +140,7 @@ def checkpoint(d: int, heads: int, layers: int) -> ModelWeights:
 
 
 def dense(source: ModelWeights, layers: int, svd: Svd) -> list[object]:
-    """What a user writes: form every product, take its SVD."""
+    """Do the obvious: form every product and compute its SVD."""
     found = []
     for layer in range(layers):
         attention = source.kind.attention(source.tensors, source.config, layer)
@@ -158,7 +162,7 @@ def _torch(matrix: Array) -> object:
 
 
 def operations(d: int, heads: int) -> float:
-    """Of one layer, with its eigenvalue problems: symmetric products count half."""
+    """Count operations of one layer, with eigenvalue problems; symmetric products count half."""
     k = d / heads
     factors = 2 * heads * (d * k**2 + k**3 / 3)  # Gram matrices and their Cholesky factors
     small, whole, mlp = heads * 2 * k**3, 2 * d**3 + d**3, 4 * d**3
@@ -166,5 +170,5 @@ def operations(d: int, heads: int) -> float:
 
 
 def problems(d: int, heads: int) -> float:
-    """Of one layer's eigenvalue problems, 4/3 n^3, and singular values of heads, 8/3 k^3."""
+    """Count operations of a layer's eigenvalue problems, 4/3 n^3, and heads' SVDs, 8/3 k^3."""
     return heads * 8 / 3 * (d / heads) ** 3 + 2 * 4 / 3 * d**3

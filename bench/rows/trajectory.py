@@ -1,4 +1,4 @@
-"""The map of all pairs of checkpoints of one layer, with intervals and nulls."""
+"""Map of CKA between all pairs of checkpoints of one layer, with intervals and nulls."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,12 +16,12 @@ Matrix = npt.NDArray[np.float64]
 
 STEPS = 27
 SHAPES = ((128, 1024), (512, 1024))  # rows, width
-SMALL = (128, 512)  # for what takes every pair by itself
-WITHIN = 1 / 2  # target: at most twice as long as one product
+SMALL = (128, 512)  # for alternatives that compute pairs one by one
+WITHIN = 1 / 2  # target: at most twice as long as the matrix products alone
 
 
 def rows(threads: int) -> Iterator[Row]:
-    """Against one product of its size, which gives no scores; and against pair after pair."""
+    """Yield rows against the matrix products alone, which give no scores, and against pairs."""
     for n, d in SHAPES:
         steps = activations(n, d)
         kernels = np.random.default_rng(1).standard_normal((STEPS, n * n))
@@ -51,22 +51,22 @@ def _row(
 
 
 def activations(n: int, d: int) -> list[Array]:
-    """Of steps that move away from the first."""
+    """Draw activations of steps that move away from the first."""
     rng = np.random.default_rng(0)
     first, moved = rng.standard_normal((2, n, d), dtype=np.float32)
     return [first + np.float32(0.1 * step) * moved for step in range(STEPS)]
 
 
 def products(stacked: Matrix, kernels: Matrix) -> tuple[Matrix, Matrix]:
-    """Kernels of all, (27, n, d) with its transpose, and theirs, (27, n^2) with its transpose.
+    """Multiply activations, (27, n, d), and kernels, (27, n^2), by their transposes.
 
-    The copies keep NumPy from taking the product for a symmetric one.
+    The copies keep NumPy from recognising the products as symmetric.
     """
     return stacked @ stacked.swapaxes(1, 2).copy(), kernels @ kernels.T.copy()
 
 
 def pairwise(steps: list[Array]) -> list[object]:
-    """Pair after pair."""
+    """Compute scores pair by pair."""
     return [features(steps[i], steps[j]) for i in range(STEPS) for j in range(i + 1, STEPS)]
 
 

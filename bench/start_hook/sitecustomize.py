@@ -1,6 +1,6 @@
-"""Times the imports of a Python process and writes them down when it ends; see bench/imports.py.
+"""Timing of a Python process's imports, written to a file at its end; see bench/imports.py.
 
-Python imports a module of this name at its start. Imports inside functions are timed, too.
+Python imports a module of this name at startup. Imports inside functions are timed, too.
 """
 
 import atexit
@@ -11,7 +11,7 @@ import sys
 import time
 
 find_and_load = bootstrap._find_and_load
-open_imports = []  # of every import under way: seconds that imports inside it have taken
+open_imports = []  # for every unfinished import, seconds taken by imports inside it
 packages = {}  # CPU seconds in a package's own modules
 total = {"cpu": 0.0, "wall": 0.0, "snakemake": 0.0}
 
@@ -44,7 +44,7 @@ def write():
         Path(os.environ["START_HOOK"], name).write_text(json.dumps(found), "utf-8")
 
 
-leave = os._exit  # by which jobs end, without what is registered
+leave = os._exit  # ends jobs without running functions registered with atexit
 
 
 def written(status):

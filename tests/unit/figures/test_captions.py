@@ -9,21 +9,22 @@ from typing import Any
 import pytest
 from fabricated import CAPTIONS, CONFIG, _render
 
-HUB = {
-    **CONFIG,
+TRAINED: dict[str, Any] = {**CONFIG}
+HUB: dict[str, Any] = {
+    **TRAINED,
     "corpus": {"source": "hub", "dataset": "org/rows", "batch": {"step": 9}, "sequences": 512},
     "note": "",
     "reference": 1000,
     "similarity": ["cka"],
-    "models": CONFIG["models"][1:],  # type: ignore[index]
+    "models": TRAINED["models"][1:],
 }
 REPLICATION = {
     **HUB,
     "definitions": ["correct", "published"],
     "models": [{"name": "p_", "source": "hub", "repository": "org/p", "published_as": "70M"}],
 }
-SEEDED = {
-    **CONFIG,
+SEEDED: dict[str, Any] = {
+    **TRAINED,
     "models": [
         {
             "name": f"d{d}-s{s}",
@@ -49,13 +50,13 @@ EVERYTHING = {
 LITTLE = {
     **HUB,
     "divergence": {"positions": "all"},
-    "gradients": {**CONFIG["gradients"], "batches": "held_out"},  # type: ignore[dict-item]
+    "gradients": {**TRAINED["gradients"], "batches": "held_out"},
     "held_out_loss": {"sequences": 0},
     "spectrum": ["stable_rank"],
     "trajectory": [],
 }
 STUDIES: dict[str, Mapping[str, Any]] = {
-    "trained": CONFIG,
+    "trained": TRAINED,
     "hub": HUB,
     "replication": REPLICATION,
     "seeds": SEEDED,
@@ -129,19 +130,19 @@ def test_captions_refer_to_tables_that_have_one(caption: str) -> None:
 
 @pytest.mark.parametrize("caption", ["training_loss.rst", "table_loss.rst"])
 def test_captions_of_the_loss_name_its_own_sequences(caption: str) -> None:
-    page, _ = _render(CAPTIONS / caption, CONFIG)
+    page, _ = _render(CAPTIONS / caption, TRAINED)
     assert "96 sequences" in page and "512" not in page
 
 
 def test_captions_name_the_reference_step() -> None:
-    last, other = (_render(CAPTIONS / "cka_by_step.rst", c)[0] for c in (CONFIG, HUB))
+    last, other = (_render(CAPTIONS / "cka_by_step.rst", c)[0] for c in (TRAINED, HUB))
     assert "the reference step (the last)" in last
     assert "the reference step (step 1000)" in other
 
 
 def test_batches_of_models_whose_data_has_no_known_order_are_held_out() -> None:
     mixed, hub, trained = (
-        " ".join(_paragraphs("table_gradients.rst", config)) for config in (CONFIG, HUB, SEEDED)
+        " ".join(_paragraphs("table_gradients.rst", config)) for config in (TRAINED, HUB, SEEDED)
     )
     assert "Batches of the models trained here are the training batches" in mixed
     assert "Those of other models are fixed" in mixed
@@ -150,7 +151,7 @@ def test_batches_of_models_whose_data_has_no_known_order_are_held_out() -> None:
 
 
 def test_front_page_says_what_a_trained_suite_is_worth() -> None:
-    trained, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
+    trained, _ = _render(CAPTIONS / "workflow.rst", TRAINED)
     hub, _ = _render(CAPTIONS / "workflow.rst", HUB)
     assert DEMONSTRATION in " ".join(trained.split())
     assert DEMONSTRATION not in hub
@@ -160,9 +161,9 @@ def test_front_page_says_what_a_trained_suite_is_worth() -> None:
 def test_front_page_says_whether_size_and_learning_rate_can_be_told_apart() -> None:
     page = " ".join(_render(CAPTIONS / "workflow.rst", SEEDED)[0].split())
     assert "cannot be told apart" in page and "draw the first model of every group alone" in page
-    models = [{**m, "recipe": {**m["recipe"]}} for m in SEEDED["models"]]  # type: ignore[index]
+    models = [{**m, "recipe": {**m["recipe"]}} for m in SEEDED["models"]]
     models[0]["recipe"]["learning_rate"] = 0.005
     page = " ".join(_render(CAPTIONS / "workflow.rst", {**SEEDED, "models": models})[0].split())
     assert "cannot be told apart" not in page and "at several learning rates" in page
-    page, _ = _render(CAPTIONS / "workflow.rst", CONFIG)
+    page, _ = _render(CAPTIONS / "workflow.rst", TRAINED)
     assert "first model of every group" not in page and "other seeds" in page
