@@ -21,7 +21,10 @@ rule spectra:
         vocabulary=plan.vocabulary,
         family=plan.family_code,
         code=code_hash(
-            "tending.models.weights", "tending.models.vocabulary", script="spectra"
+            "tending.models.weights",
+            "tending.models.vocabulary",
+            "tending.stages.spectra.weight_spectra",
+            script="spectra",
         ),
     message:
         "Singular values of {wildcards.model} at step {wildcards.step}"

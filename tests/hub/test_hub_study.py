@@ -75,7 +75,11 @@ def prepare(hub: Hub, folder: Path) -> Workplace:
         text = f"This is text {name} of some texts, which the models have not seen. " * 60
         (folder / f"prose/{name}.txt").write_text(text)
     repository = copy_repository(folder.parent / f"{folder.name}-library")
-    edit(repository / "workflow/tending/hub.py", "LONGEST_PAUSE = 60.0", "LONGEST_PAUSE = 0.01")
+    edit(
+        repository / "workflow/tending/hub/client.py",
+        "LONGEST_PAUSE = 60.0",
+        "LONGEST_PAUSE = 0.01",
+    )
     variables = {**hub.environment(folder / "home"), "HF_TOKEN": TOKEN}
     return Workplace(folder, repository, variables).configure(**settings(folder))
 
@@ -238,7 +242,7 @@ def test_a_stage_that_changed_fetches_again(scene: Scene, copied: Callable[..., 
     """With room for one checkpoint: all stages take it in turn before the next."""
     changed = {"extraction": {"device": "cpu", "position": 3}, "live_checkpoints": 1}
     workplace = copied(with_library=True, **changed)
-    spectra = workplace.repository / "workflow/tending/spectra.py"
+    spectra = workplace.repository / "workflow/tending/stages/spectra/weight_spectra.py"
     spectra.write_text(spectra.read_text("utf-8") + "\nUNUSED = 1\n", "utf-8")
     before = len(scene.hub.requests)
     steps = [("b", step) for step in USED["b"]]

@@ -99,10 +99,18 @@ def test_a_comment_computes_nothing(copied: Copied) -> None:
 
 def test_a_changed_script_runs_again(copied: Copied) -> None:
     workplace = copied(with_library=True)
-    script = workplace.repository / "workflow/scripts/convergence_table.py"
-    edit(script, 'int(read.attributes["rows"])', '2 * int(read.attributes["rows"])')
-    assert workplace.planned()["convergence_table"] == 1
-    assert "spectra" not in workplace.planned()
+    edit(workplace.repository / "workflow/scripts/summary.py", "read = {", "read = {} | {")
+    planned = workplace.planned()
+    assert planned["summary"] == 1 and not any(rule.endswith("_table") for rule in planned)
+
+
+def test_a_changed_table_is_made_again(copied: Copied) -> None:
+    workplace = copied(with_library=True)
+    table = workplace.repository / "workflow/tending/tables/convergence.py"
+    edit(table, 'int(read.attributes["rows"])', '2 * int(read.attributes["rows"])')
+    planned = workplace.planned()
+    assert planned["convergence_table"] == 1
+    assert not {"spectra", "effective_rank_table"} & set(planned)
 
 
 def test_a_deleted_table_or_figure_is_made_again(copied: Copied) -> None:

@@ -139,14 +139,14 @@ def test_verify_reproduces_step_0_without_the_study(tmp_path: Path) -> None:
 def test_a_wrong_published_number_fails_and_keeps_the_table(copied: Copied) -> None:
     workplace: Any = copied(with_library=True)
     library = workplace.repository / "workflow/tending"
-    values = library / "data/published_values.csv"
+    values = library / "study/data/published_values.csv"
     text = values.read_text("utf-8")
     right = "step0,70M,0,attention_ov,head,,per_weight,correct,0.967,"
     assert right in text
     values.write_text(text.replace(right, right.replace("0.967", "0.867")), "utf-8")
-    code = (library / "verification.py").read_text("utf-8")
+    code = (library / "stages/synthesis/verification.py").read_text("utf-8")
     small = re.sub(r'\n    "(160M|410M|1.4B|2.8B)": .*', "", code)  # one size will do
-    (library / "verification.py").write_text(small, "utf-8")
+    (library / "stages/synthesis/verification.py").write_text(small, "utf-8")
     done = workplace.run("verify")
     assert done.returncode == 1
     assert "3 pass, 1 fail" in done.output

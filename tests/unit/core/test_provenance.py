@@ -333,3 +333,36 @@ def test_versions_leave_out_what_is_not_installed() -> None:
     versions = provenance.versions(("numpy", "no-such-package"))
     assert list(versions) == ["numpy"]
     assert provenance.library_version() == provenance.versions(("tending",))["tending"]
+
+
+# Rules
+
+
+RULES = "".join(p.read_text("utf-8") for p in sorted((LIBRARY.parents[1] / "rules").glob("*.smk")))
+HASHED = {
+    script: re.findall(r'"(tending[\w.]+)"', modules)
+    for modules, script in re.findall(r'code_hash\(([^()]*?)script="(\w+)"', RULES)
+}
+FORMATS = ("_file", "_files", "_config")  # layouts and settings: they compute nothing
+COMPUTING = ("tending.stages.", "tending.metrics.", "tending.report.", "tending.components._")
+
+
+@pytest.mark.parametrize("script", HASHED)
+def test_a_rule_hashes_every_computation_that_its_script_calls(script: str) -> None:
+    """A module that the script imports and the hash does not cover could change unseen."""
+    text = (provenance.SCRIPTS / f"{script}.py").read_text("utf-8")
+    called = set(syntax.Source(text, provenance._is_module).imported)
+    called = {m for m in called if m.startswith(COMPUTING) and not m.endswith(FORMATS)}
+    called = {m for m in called if found_file(m)}
+    if script in ("table", "figure"):  # which also hash the file that the table or figure is
+        called = {m for m in called if not m.startswith("tending.figures")}
+    assert called <= provenance.followed(*HASHED[script]), script
+
+
+def found_file(module: str) -> bool:
+    """Whether a module is a file, not a room."""
+    return plugins.source(module).name != "__init__.py"
+
+
+def test_the_rules_that_hash_their_code_are_found() -> None:
+    assert len(HASHED) > 7 and "spectra" in HASHED

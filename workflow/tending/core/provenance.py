@@ -23,6 +23,16 @@ def code_hash(*modules: str, script: str = "") -> str:
 
     script: name of the script in workflow/scripts that calls them, hashed too but not followed.
     """
+    # a package that says no more than what belongs in it is no code
+    hashes = sorted({_module_hash(module) for module in followed(*modules)} - {text_sha256("")})
+    if script:
+        read = Source((SCRIPTS / f"{script}.py").read_text("utf-8"), _is_module)
+        hashes.append(_hash(read))
+    return text_sha256("\n".join(hashes))[:16]
+
+
+def followed(*modules: str) -> set[str]:
+    """`modules` and all library modules that they import, however many imports away."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:
@@ -30,12 +40,7 @@ def code_hash(*modules: str, script: str = "") -> str:
         if module not in seen:
             seen.add(module)
             todo += _source(module).imported
-    # a package that says no more than what belongs in it is no code
-    hashes = sorted({_module_hash(module) for module in seen} - {text_sha256("")})
-    if script:
-        read = Source((SCRIPTS / f"{script}.py").read_text("utf-8"), _is_module)
-        hashes.append(_hash(read))
-    return text_sha256("\n".join(hashes))[:16]
+    return seen
 
 
 def file_sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a study computes, one folder a stage: its settings, its computation, its file, its rows.
+"""Stages of a study, one folder each: settings, computation, file and rows.
 
-A stage may read what an earlier stage wrote; it does not reach into its code beyond that.
+A stage may read the files of an earlier stage; it does not otherwise depend on its code.
 """

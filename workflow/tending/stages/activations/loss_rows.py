@@ -8,7 +8,7 @@ from tending.metrics.statistics.means import with_error
 
 
 def loss_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
-    """Mean loss with Student's 95 % interval over sequences, and its standard error.
+    """Return the mean loss with Student's 95 % interval over sequences, and its standard error.
 
     losses: (sequences,) in nats per token. A single sequence has neither interval nor error.
     """
@@ -22,11 +22,11 @@ def loss_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
 
 
 def perplexity_blocks(place: Where, losses: npt.NDArray[np.float64]) -> list[Columns]:
-    """exp of the mean loss with its 95 % interval, and its standard error.
+    """Return perplexity, exp of the mean loss, with its 95 % interval and standard error.
 
     losses: (sequences,) in nats per token. The interval is that of the loss, transformed, so it is
-    not symmetric. The error is of first order, perplexity times the loss's error: good while that
-    is well below 1.
+    not symmetric. The error is the first-order one, perplexity times the loss's error, which is
+    accurate while the latter is well below 1.
     """
     mean, error = (dict(block) for block in loss_blocks(place, losses))
     value = float(np.exp(mean["value"]))

@@ -8,18 +8,19 @@ from tending.core.tables import Columns, Where, layer_block
 
 
 def error_quantity(metric: str) -> str:
-    """Standard error of a score over sequences."""
+    """Name the standard error of a score over sequences."""
     return f"{metric}_standard_error"
 
 
 def null_quantity(metric: str) -> str:
-    """The score of permuted sequences: its mean as value, its 95 % quantile as high."""
+    """Name the null, the score of permuted sequences: value is its mean, high its 95 % quantile."""
     return f"{metric}_null"
 
 
 def heads_null_quantity(metric: str) -> str:
-    """Where the nulls of a layer's heads lie: the smallest mean as value, the largest 95 % quantile
-    as high.
+    """Name the range of nulls of a layer's heads.
+
+    value is the smallest mean, high the largest 95 % quantile.
     """
     return f"{metric}_heads_null"
 
@@ -27,10 +28,10 @@ def heads_null_quantity(metric: str) -> str:
 def score_blocks(
     place: Where, name: str, metric: str, estimates: Estimates, n: int
 ) -> list[Columns]:
-    """Rows of one metric of one dataset: scores with intervals; standard errors and nulls.
+    """Return rows of one metric and dataset: scores with intervals, standard errors and nulls.
 
-    Of heads the scores alone, and one row of nulls for all heads of a layer: the other two would
-    make three times as many rows of what is most of the table. They are in the score files.
+    For heads, which make up most of the table, there are only scores and one row of nulls per
+    layer; errors and nulls of each head would triple the rows. They are in the score files.
     """
     interval = {"low": estimates.low.ravel(), "high": estimates.high.ravel()}
     blocks: list[Columns] = [{**layer_block(place, name, estimates.value, metric, n), **interval}]
@@ -45,7 +46,7 @@ def score_blocks(
 
 
 def _heads_null(place: Where, name: str, metric: str, estimates: Estimates, n: int) -> Columns:
-    """A row per layer; heads without a null count for nothing."""
+    """Return one row per layer, ignoring heads without a null."""
     component, _, definition = part_of(name)
     lowest, highest = (
         np.fmin.reduce(estimates.null_mean, axis=1),

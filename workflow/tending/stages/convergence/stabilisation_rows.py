@@ -1,4 +1,4 @@
-"""Rows of the stabilisation table: when a score last reached a threshold and stayed."""
+"""Rows of the stabilisation table: when a score reaches a threshold for good."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from tending.metrics.statistics.stabilisation import Bracket, settles
 
 
 def fraction_quantity(metric: str, threshold: float) -> str:
-    """Fraction of training after which `metric` stays at or above `threshold`."""
+    """Name the fraction of training after which `metric` stays at or above `threshold`."""
     return f"{metric}_stabilisation_fraction_{threshold:g}"
 
 
 def step_quantity(metric: str, threshold: float) -> str:
-    """The same in training steps."""
+    """Name the training step after which `metric` stays at or above `threshold`."""
     return f"{metric}_stabilisation_step_{threshold:g}"
 
 
 def share_quantity(metric: str, threshold: float) -> str:
-    """Share of layers that have settled within the early part of training."""
+    """Name the share of layers that have settled within the early part of training."""
     return f"{metric}_settled_share_{threshold:g}"
 
 
@@ -33,10 +33,10 @@ def stabilisation(
     early: float,
     training_steps: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Brackets of stabilisation per layer and head, and their summary over whole layers.
+    """Tabulate settling brackets per layer and head, and their summary over whole layers.
 
-    convergence: the table of scores. early: the fraction of training called early.
-    A layer that never settles has no value. See docs/tables.md for the quantities.
+    convergence: the table of scores. early: fraction of training called early. A layer that never
+    settles has no value. See docs/tables.md for the quantities.
     """
     blocks: list[Columns] = []
     scored = convergence[convergence["quantity"].isin(metrics)]
@@ -88,7 +88,7 @@ def _stabilisation_blocks(
         for quantity, unit in units
     ]
     if (layer == WHOLE).all():
-        return own  # there is one of the model, and nothing to summarise over layers
+        return own  # the model has it once, so there are no layers to summarise
     medians: list[Columns] = [
         {**common, "quantity": quantity, "n": [len(whole)], **_median(whole, unit)}
         for quantity, unit in units
@@ -103,12 +103,12 @@ def _stabilisation_blocks(
 
 
 def _or_missing(index: Iterable[int]) -> pd.api.extensions.ExtensionArray:
-    """Layers or heads, where WHOLE stands for none."""
+    """Convert layers or heads to Int64 with NA for WHOLE."""
     return pd.array([pd.NA if i == WHOLE else i for i in index], dtype="Int64")
 
 
 def _trajectories(group: pd.DataFrame) -> pd.DataFrame:
-    """(layer, head) x step scores, ascending in all."""
+    """Pivot scores to (layer, head) x step, all ascending."""
     keyed = group.assign(**{part: group[part].fillna(WHOLE) for part in ("layer", "head")})
     return keyed.set_index(["layer", "head", "step"])["value"].unstack("step").sort_index()
 
@@ -120,7 +120,7 @@ def _bounds(brackets: list[Bracket], unit: int) -> dict[str, npt.NDArray[np.floa
 
 
 def _median(brackets: list[Bracket], unit: int) -> dict[str, float]:
-    """Median over layers; one that never settles counts as later than all that do."""
+    """Compute medians over layers; one that never settles counts as later than all that do."""
     ends = {}
     for name, values in _bounds(brackets, unit).items():
         median = float(np.median(np.where(np.isnan(values), np.inf, values)))
@@ -129,7 +129,7 @@ def _median(brackets: list[Bracket], unit: int) -> dict[str, float]:
 
 
 def _share(brackets: list[Bracket], limit: float) -> dict[str, float]:
-    """Share settled by `limit` for certain (low), and as far as the brackets allow (high)."""
+    """Compute the share settled by `limit`: certainly (value, low) and possibly (high)."""
     certain = np.mean([b.high is not None and b.high <= limit for b in brackets])
     possible = np.mean([b.low is not None and b.low < limit for b in brackets])
     return {"value": float(certain), "low": float(certain), "high": float(max(certain, possible))}

@@ -12,12 +12,11 @@ Array = npt.NDArray[np.float64]
 
 
 def blocks(place: Where, divergences: Mapping[str, Array]) -> list[Columns]:
-    """Means with their 95 % intervals over sequences, and their standard errors.
+    """Return mean divergences with 95 % intervals over sequences, and their standard errors.
 
     divergences: quantity -> (sequences, positions), nats. Positions of one sequence are not
-    independent, so each sequence counts once, with its mean. A divergence is not negative, so
-    an interval that would reach below 0 ends there. A single sequence has neither interval nor
-    error.
+    independent, so each sequence enters once, with its mean. A divergence is not negative, so
+    intervals are clipped at 0. A single sequence has neither interval nor error.
     """
     found: list[Columns] = []
     for quantity, values in divergences.items():

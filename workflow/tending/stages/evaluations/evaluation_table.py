@@ -11,23 +11,23 @@ from tending.stages.evaluations.evaluations import Scores, quantity
 
 
 def error_quantity(name: str) -> str:
-    """The standard error of a score, where its file gives one."""
+    """Name the standard error of a score, where its file gives one."""
     return f"{name}_standard_error"
 
 
 def direction_quantity(name: str) -> str:
-    """1 if more is better, 0 if less is."""
+    """Name the direction of a score: 1 if higher is better, 0 if lower is."""
     return f"{name}_higher_is_better"
 
 
 def evaluations(
     scores: Scores, study: str, parameters: Mapping[str, int], training_steps: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Rows of every score with its 95 % interval and standard error, by task and metric.
+    """Tabulate every score with its 95 % interval and standard error, by task and metric.
 
-    parameters: of every model, in the order of the rows. Intervals are of 1.96 standard errors, as
-    the file gives them; none of an error of 0, which is that of samples all wrong, or all right,
-    and does not make the score certain. See docs/tables.md.
+    parameters: number of parameters by model, in the order of the rows. Intervals are +- 1.96
+    standard errors as given in the file; there is none for an error of 0, which occurs when samples
+    are all wrong or all right and does not make the score certain. See docs/tables.md.
     """
     order = {model: i for i, model in enumerate(parameters)}
     rows: list[dict[str, Any]] = []

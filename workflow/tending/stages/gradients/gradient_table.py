@@ -1,4 +1,4 @@
-"""What is measured of gradients as rows of the table `gradients`: means over batches."""
+"""Measurements of gradients as rows of the table `gradients`: means over batches."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,10 +23,10 @@ def blocks(
     metrics: Mapping[str, SpectrumMetric],
     only: Mapping[str, list[str]],
 ) -> Iterator[Columns]:
-    """Rows of one checkpoint: every metric of every spectrum, norms, cosines and the loss.
+    """Yield rows of one checkpoint: every metric of every spectrum, norms, cosines and the loss.
 
-    only: components of a metric that is not taken of all. A metric of one matrix has rows for
-    plain gradients alone, whose shape the file knows.
+    only: components of each metric that is restricted to some. A metric of one matrix has rows only
+    for gradients of a single stored matrix, whose shape is in the file.
     """
     n = len(gradients.batches)
     for name, values in gradients.spectra.items():
@@ -45,7 +45,7 @@ def blocks(
 def _spectrum(
     name: str, metric: SpectrumMetric, values: Array, shape: Shape | None
 ) -> Iterator[tuple[str, means.Pooled]]:
-    """Quantity and mean over batches of all numbers of a metric; values (batches, ..., k)."""
+    """Yield quantity and mean over batches of each number of a metric; values: (batches, ..., k)."""
     if metric.one_matrix and shape is None:
         return
     for detail, numbers in metric.numbers(values, shape).items():
@@ -54,21 +54,21 @@ def _spectrum(
 
 
 def over_batches(values: Array, bounds: Bounds = (None, None)) -> means.Pooled:
-    """Mean over batches (the first axis) with Student's 95 % interval, cut at the bounds.
+    """Average over batches (the first axis), with Student's 95 % interval clipped to the bounds.
 
-    Batches are drawn independently of each other. Of one batch there is no interval. NaN where
-    any batch is NaN.
+    Batches are drawn independently of each other. A single batch has no interval. NaN where any
+    batch is NaN.
     """
     return _within(means.mean(values), bounds)
 
 
 def over_pairs(values: Array) -> means.Pooled:
-    """Mean cosine of consecutive batches, (pairs, ...), with a 95 % interval.
+    """Average cosines of consecutive batches, (pairs, ...), with a 95 % interval.
 
-    Neighbouring pairs share a batch. Their covariance is at most half the variance of one pair
-    (Hoeffding, 1948), so that the variance of the mean of m pairs is at most (2 m - 1) / (m (m -
-    1)) times the variance between them, which is what the interval takes: it is rather too wide.
-    Student's, of m - 1 degrees; none for one pair.
+    Adjacent pairs share a batch. Their covariance is at most half the variance of one pair
+    (Hoeffding, 1948), so the variance of the mean of m pairs is at most (2 m - 1) / (m (m - 1))
+    times the variance between them. The interval uses this bound, so it is conservative. It is
+    Student's with m - 1 degrees of freedom; none for one pair.
     """
     m = len(values)
     centre = values.mean(axis=0)
@@ -80,7 +80,7 @@ def over_pairs(values: Array) -> means.Pooled:
 
 
 def _within(pooled: means.Pooled, bounds: Bounds) -> means.Pooled:
-    """The interval without what cannot be."""
+    """Clip the interval to the bounds."""
     low, high = bounds
     ends = pooled.low, pooled.high
     if low is not None or high is not None:
@@ -93,6 +93,6 @@ def _rows(place: Where, name: str, pooled: means.Pooled, what: str, n: int) -> C
 
 
 def _loss(place: Where, pooled: means.Pooled, n: int) -> Columns:
-    """One row without a component."""
+    """Return the row of the loss, without a component."""
     ends = {name: [float(number)] for name, number in pooled._asdict().items()}
     return {**vars(place), "quantity": LOSS, "definition": "correct", **ends, "n": n}

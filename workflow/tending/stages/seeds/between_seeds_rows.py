@@ -1,4 +1,4 @@
-"""Rows of the table `groups` about pairs of seeds: each pair's scores, and the means over pairs."""
+"""Rows of the table `groups` for pairs of seeds: each pair's scores, and means over pairs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def between_quantity(metric: str) -> str:
-    """Similarity of the activations of different seeds at one step, the mean over pairs."""
+    """Name the similarity of different seeds' activations at one step, the mean over pairs."""
     return f"{metric}_between_seeds"
 
 
 def pair_quantity(metric: str) -> str:
-    """Similarity of the activations of one pair of seeds at one step."""
+    """Name the similarity of one pair of seeds' activations at one step."""
     return f"{metric}_between_pair"
 
 
 def pair_name(one: str, other: str) -> str:
-    """What a row of two seeds has as its `model`; no model can have this name."""
+    """Return the `model` of a row about two seeds, which no model can have as its name."""
     return f"{one} / {other}"
 
 
@@ -39,10 +39,10 @@ def between_blocks(
     metrics: Sequence[str],
     training_steps: int,
 ) -> list[Columns]:
-    """Rows of one group and step for every layer, and of every pair's median over layers; of what
-    the model has one of, one row without a layer.
+    """Return rows of one group and step, for every layer and for medians over layers.
 
-    models: the group's seeds, as `attributes` of a file name its `members`.
+    A component that the model has once has one row without a layer. models: the group's seeds, as
+    in `members` of a file's `attributes`.
     """
     blocks: list[Columns] = []
     for metric in metrics:
@@ -64,7 +64,7 @@ def between_blocks(
 
 
 def _parts(estimates: Estimates) -> list[tuple[Estimates, Columns]]:
-    """Estimates of (pairs, cells) with the column that their cells have: layers, then none."""
+    """Split into estimates of (pairs, cells) with the cells' column: layers, then none."""
     if estimates.value.ndim > 1:
         layers = {"layer": np.arange(estimates.value.shape[1])}
         return [(estimates, layers), (median(estimates), {})]
@@ -73,7 +73,7 @@ def _parts(estimates: Estimates) -> list[tuple[Estimates, Columns]]:
 
 
 def _means(place: Columns, metric: str, found: Estimates, seeds: int) -> list[Columns]:
-    """The mean over pairs with its interval over seeds, and the mean of the pairs' nulls."""
+    """Return rows of the mean over pairs, with its interval over seeds, and of the mean null."""
     quantity, common = between_quantity(metric), {**place, "n": len(found.value)}
     mean = means.mean_over_pairs(found.value, seeds)
     null = {"value": found.null_mean.mean(axis=0), "high": found.null_high.mean(axis=0)}
@@ -84,7 +84,10 @@ def _means(place: Columns, metric: str, found: Estimates, seeds: int) -> list[Co
 
 
 def _pairs(place: Columns, metric: str, found: Estimates, models: Sequence[str]) -> list[Columns]:
-    """Every pair's scores with their intervals over sequences, standard errors and nulls."""
+    """Return rows of each pair's scores with 95 % intervals, standard errors and nulls.
+
+    Intervals and errors are over sequences.
+    """
     names = [pair_name(*pair) for pair in combinations(models, 2)]
     own = {**place, "model": np.repeat(names, found.value.shape[1])}
     if "layer" in place:

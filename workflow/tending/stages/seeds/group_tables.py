@@ -1,4 +1,4 @@
-"""The table of groups: every number's mean over the seeds of a configuration, with its interval."""
+"""The table of groups: means over the seeds of each configuration, with intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -17,7 +17,7 @@ _ENDS = ("value", "low", "high")
 
 
 def heads_quantity(metric: str) -> str:
-    """Mean over the heads of a layer."""
+    """Name the mean of a metric over the heads of a layer."""
     return f"{metric}_over_heads"
 
 
@@ -31,10 +31,10 @@ def groups(
     rank_metrics: Sequence[str],
     thresholds: Sequence[float],
 ) -> list[tables.Columns]:
-    """Blocks of everything pooled over the seeds of every group; see docs/tables.md.
+    """Return blocks of all quantities pooled over the seeds of every group; see docs/tables.md.
 
-    metrics, rank_metrics: names of similarities and of metrics of singular values. Raises
-    ValueError if the seeds of a group have different numbers of parameters.
+    metrics, rank_metrics: names of similarities and of spectrum metrics. Raises ValueError if the
+    seeds of a group have different numbers of parameters.
     """
     fractions = [stabilisation_rows.fraction_quantity(m, t) for m in metrics for t in thresholds]
     layers = [
@@ -54,26 +54,29 @@ def groups(
 
 
 def _whole(table: pd.DataFrame, quantities: Iterable[str]) -> pd.DataFrame:
-    """Rows of whole layers."""
+    """Select rows of whole layers."""
     wanted = table["quantity"].isin(list(quantities)) & table["layer"].notna()
     return table[wanted & table["head"].isna()]
 
 
 def _over_heads(table: pd.DataFrame, quantities: Iterable[str]) -> pd.DataFrame:
-    """Means over the heads of every layer; NaN where a head has no value."""
+    """Average over the heads of every layer; NaN where a head has no value."""
     heads = table[table["quantity"].isin(list(quantities)) & table["head"].notna()]
     reduced = _reduced(heads, _KEYS, "mean").assign(head=None)
     return reduced.assign(quantity=reduced["quantity"].map(heads_quantity).astype("string"))
 
 
 def _medians(layers: pd.DataFrame) -> pd.DataFrame:
-    """Medians over the whole layers of every model; NaN where a layer has no value."""
+    """Compute medians over the whole layers of every model; NaN where a layer has no value."""
     keys = [key for key in _KEYS if key != "layer"]
     return _reduced(layers, keys, "median").assign(layer=None)
 
 
 def _reduced(rows: pd.DataFrame, keys: list[str], how: Literal["mean", "median"]) -> pd.DataFrame:
-    """The mean or median of every model and key as one row, which keeps the other columns."""
+    """Reduce rows of every model and key to one with their mean or median.
+
+    Other columns are those of the first row.
+    """
     by = [rows[key] for key in ("model", *keys)]
     values = rows["value"].astype("float64").groupby(by, dropna=False, sort=False)
     whole = values.transform("count") == values.transform("size")
@@ -82,7 +85,7 @@ def _reduced(rows: pd.DataFrame, keys: list[str], how: Literal["mean", "median"]
 
 
 def _pooled(group: str, models: Sequence[str], rows: pd.DataFrame) -> tables.Columns:
-    """Rows of one group: a mean over its models for every key that all of them have."""
+    """Return rows of one group: means over its models for every key that all of them have."""
     own = rows[rows["model"].isin(list(models))]
     if own.empty:
         return {}
@@ -105,7 +108,7 @@ def _pooled(group: str, models: Sequence[str], rows: pd.DataFrame) -> tables.Col
 
 
 def _bracket(group: str, models: Sequence[str], settled: pd.DataFrame) -> tables.Columns:
-    """Means of both ends of the seeds' brackets, between which the mean moment of settling lies."""
+    """Average both ends of the seeds' brackets, which enclose the mean settling time."""
     ends = {c: _pooled(group, models, settled.assign(value=settled[c])) for c in _ENDS}
     if not ends["value"]:
         return {}
@@ -114,13 +117,13 @@ def _bracket(group: str, models: Sequence[str], settled: pd.DataFrame) -> tables
 
 
 def _progress(own: pd.DataFrame, steps: pd.Series) -> Any:
-    """The progress at each of `steps`: that of the models' own rows."""
+    """Look up the progress at each of `steps` in the models' own rows."""
     known = own.dropna(subset="step").drop_duplicates("step").set_index("step")["progress"]
     return steps.map(known.to_dict()).astype("Float64").array
 
 
 def size(group: str, rows: pd.DataFrame) -> int:
-    """The number of parameters that all seeds of a group have; ValueError if they differ."""
+    """Return the number of parameters of a group's seeds; ValueError if it differs."""
     sizes = rows.drop_duplicates("model").set_index("model")["parameters"]
     for model, number in sizes.items():
         if number != sizes.iloc[0]:

@@ -18,11 +18,11 @@ def spectrum_blocks(
     metrics: Mapping[str, SpectrumMetric],
     only: Mapping[str, list[str]],
 ) -> list[Columns]:
-    """Rows of every metric of every component of one file.
+    """Return rows for every metric and component of one file.
 
-    only: components of a metric that is not taken of all. A metric of one matrix has rows only
-    where the file knows the matrix's shape; it is no metric of products. Raises StoreError if the
-    file knows none, as one from before shapes were kept.
+    only: components of each metric that is restricted to some. A metric of one matrix has rows only
+    where the file has the matrix's shape, and none for products. Raises StoreError if the file has
+    no shapes at all, because it was written before they were stored.
     """
     shapes = _shapes(spectra.attributes)
     of_one = [name for name, metric in metrics.items() if metric.one_matrix]

@@ -1,4 +1,4 @@
-"""The association of rank and convergence, as a table."""
+"""Table of the association between rank and convergence."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from tending.stages.convergence.stabilisation_rows import fraction_quantity
 
 READ = ("effective_rank", "convergence", "stabilisation")
 UNIT = ["model", "layer", "head"]
-# What is compared within a model: its layers, its heads, or the heads of one layer.
+# Strata of units: a model's layers, its heads, or the heads of one layer.
 KINDS = {"": ["model"], "_heads": ["model"], "_heads_within_layers": ["model", "layer"]}
 
 
 def score_quantity(metric: str, progress: float) -> str:
-    """The similarity at a fraction of training, as quantities of associations name it."""
+    """Name the similarity at a fraction of training, as part of an association's name."""
     return f"{metric}_at_{progress:g}"
 
 
 def association_quantity(rank: str, when: str, outcome: str, kind: str = "") -> str:
-    """Spearman correlation of `rank` with `outcome`; when: `reference` or `step`."""
+    """Name the Spearman correlation of `rank` with `outcome`; when: `reference` or `step`."""
     return f"spearman_{rank}_at_{when}_vs_{outcome}{kind}"
 
 
 def p_value_quantity(quantity: str) -> str:
-    """The two-sided p-value of a correlation."""
+    """Name the two-sided p-value of a correlation."""
     return f"{quantity}_p_value"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a study wants associated, as in its config.
+    """Quantities that a study associates, as in its config.
 
     references: each model's reference step.
     """
@@ -49,15 +49,16 @@ class Asked:
 
     @property
     def lead(self) -> str:
-        """The rank that is followed over all steps."""
+        """The rank metric that is correlated at all steps."""
         return spectrum.lead(self.rank_metrics)
 
 
 def association(tables: Mapping[str, pd.DataFrame], asked: Asked) -> pd.DataFrame:
-    """Spearman correlations of layers' ranks with when they settle and how similar they are.
+    """Correlate layers' ranks with their settling times and similarities (Spearman).
 
-    tables: by name, those of READ. Per model and pooled over models, whose rows have no model;
-    see docs/tables.md for the quantities and `metrics.statistics.rank_correlation` for the numbers.
+    tables: those of READ, by name. There are rows per model and rows pooled over models, which have
+    no model; see docs/tables.md for the quantities and `metrics.statistics.rank_correlation` for
+    the numbers.
     """
     pairs = tables["effective_rank"][["component", "definition"]].drop_duplicates()
     blocks: list[Columns] = []
@@ -83,7 +84,7 @@ def of_kind(
     kind: str,
     definition: str = "correct",
 ) -> Measured:
-    """The rows of the three tables that are associated, missing values as NaN."""
+    """Select the rows of the three tables that are associated, with missing values as NaN."""
     fractions = [fraction_quantity(m, t) for m in asked.metrics for t in asked.thresholds]
     quantities_of = zip(READ, (asked.rank_metrics, asked.metrics, fractions), strict=True)
     found = []
@@ -98,7 +99,7 @@ def of_kind(
 
 
 def at_the_end(own: Measured, asked: Asked) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Units x rank metrics, each at its model's reference step, and the units' outcomes."""
+    """Return units x rank metrics at their model's reference step, and the units' outcomes."""
     ranks, outcomes = own.ranks, _outcomes(own.scores, own.settled, asked)
     rows = ranks[ranks["step"] == ranks["model"].map(asked.references)]
     wide = rows.set_index([*UNIT, "quantity"])["value"].unstack("quantity")
@@ -107,7 +108,7 @@ def at_the_end(own: Measured, asked: Asked) -> tuple[pd.DataFrame, pd.DataFrame]
 
 
 def _blocks(found: Measured, asked: Asked, kind: str) -> Iterator[Columns]:
-    """Rows of one component's layers or heads: of every model, then of all together."""
+    """Yield rows of one component's layers or heads: for every model, then for all together."""
     ranks = found.ranks
     at_reference, outcomes = at_the_end(found, asked)
     lead = _by_step(ranks[ranks["quantity"] == asked.lead]).reindex(outcomes.index)
@@ -131,11 +132,14 @@ def _correlations(
     where: Mapping[str, Sequence[Any]],
     kind: str,
 ) -> Iterator[Columns]:
-    """before: (ranks, units); outcomes: (outcomes, units); where: what differs between ranks."""
+    """Yield correlations and p-values of all ranks with all outcomes.
+
+    before: (ranks, units); outcomes: (outcomes, units); where: columns that depend on the rank.
+    """
     units = before.columns.to_frame(index=False)
     strata = units.groupby(KINDS[kind], sort=False).ngroup().to_numpy()
     if len(strata) - len(set(strata)) + 1 < LEAST:
-        return  # nothing could be said, whatever the numbers
+        return  # too few units for any correlation
     found = associate(before.to_numpy(float), outcomes.to_numpy(float), strata)
     names = zip(where["rank"], where["when"], strict=True)
     quantities = np.array(
@@ -154,9 +158,9 @@ def _correlations(
 
 
 def _where(rows: pd.DataFrame, steps: Sequence[int], asked: Asked) -> dict[str, list[Any]]:
-    """Rank metric, moment, step and progress of every rank: at the reference, then by step.
+    """Return rank metric, `when`, step and progress of every rank: at the reference, then by step.
 
-    Step and progress of a moment that differs between models are missing.
+    Step and progress are missing where they differ between models.
     """
     models = list(rows["model"].unique())
     progress = rows.groupby("step")["progress"].agg(lambda p: p.iloc[0] if _one(p) else np.nan)
@@ -180,19 +184,19 @@ def _model(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _has_all_models(values: pd.Series) -> bool:
-    """Whether every model has a value: pooled rows are of the same models at every step."""
+    """Return whether every model has a value, so that all steps pool the same models."""
     return bool(values.notna().groupby(level="model").any().all())
 
 
 def _by_step(rows: pd.DataFrame) -> pd.DataFrame:
-    """Units x steps."""
+    """Pivot values to units x steps."""
     return rows.set_index([*UNIT, "step"])["value"].unstack("step").sort_index(axis="columns")
 
 
 def _outcomes(scores: pd.DataFrame, settled: pd.DataFrame, asked: Asked) -> pd.DataFrame:
-    """Units x outcomes: when they settle, and how similar they are at a given progress.
+    """Return units x outcomes: settling times, and similarities at a given progress.
 
-    A unit that never settles has infinity, later than all that do; one without any score NaN.
+    A unit that never settles has infinity, later than all that do; one without any score has NaN.
     """
     fractions = settled.set_index([*UNIT, "quantity"])["value"].unstack("quantity")
     columns: dict[str, pd.Series] = {}
@@ -213,10 +217,10 @@ def _outcomes(scores: pd.DataFrame, settled: pd.DataFrame, asked: Asked) -> pd.D
 
 
 def at_progress(rows: pd.DataFrame, progress: float, reference: int) -> pd.Series:
-    """One model's scores of each unit at a fraction of training.
+    """Interpolate one model's scores of each unit at a fraction of training.
 
-    Missing where no two checkpoints enclose it, or one of them is the reference step, whose score
-    is 1 by construction.
+    Missing where no two checkpoints enclose it, or where one of them is the reference step, whose
+    score is 1 by construction.
     """
     wide = _by_step(rows)
     moments = rows.groupby("step")["progress"].first().reindex(wide.columns).to_numpy(float)
@@ -227,7 +231,7 @@ def at_progress(rows: pd.DataFrame, progress: float, reference: int) -> pd.Serie
     if exact.size:
         found = scores[:, exact[0]]
     elif 0 < after < len(moments):
-        # ASSUME: between two checkpoints a score moves in a straight line over steps
+        # ASSUME: between two checkpoints a score is linear in the step
         share = (progress - moments[after - 1]) / (moments[after] - moments[after - 1])
         found = (1 - share) * scores[:, after - 1] + share * scores[:, after]
     else:

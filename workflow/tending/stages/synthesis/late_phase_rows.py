@@ -1,4 +1,4 @@
-"""Rows of what became of an outcome between its best step and the last: the table `late_phase`."""
+"""Rows of the table `late_phase`: changes of an outcome between its best step and the last."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,37 +8,38 @@ from tending.metrics.statistics.late_phase import LatePhase
 
 
 def best_step_quantity(outcome: str) -> str:
-    """The step with the best mean; the first and the last step that may be the best one."""
+    """Name the step with the best mean; low and high: first and last step that may be the best."""
     return f"{outcome}_best_step"
 
 
 def rise_quantity(outcome: str) -> str:
-    """How much worse the last step is than the best one."""
+    """Name the rise: by how much the last step is worse than the best one."""
     return f"{outcome}_rise"
 
 
 def rise_p_quantity(outcome: str) -> str:
-    """p-value of "no earlier step is better than the last"."""
+    """Name the p-value of "no earlier step is better than the last"."""
     return f"{rise_quantity(outcome)}_p"
 
 
 def change_quantity(outcome: str) -> str:
-    """The outcome at the last step less that at a step."""
+    """Name the change to the end: the outcome at the last step minus that at a step."""
     return f"{outcome}_change_to_end"
 
 
 def best_p_quantity(outcome: str) -> str:
-    """p-value of "no other step is better than this one"."""
+    """Name the p-value of "no other step is better than this one"."""
     return f"{outcome}_best_p"
 
 
 def blocks(
     place: Mapping[str, Any], outcome: str, late: LatePhase, training_steps: int, n: int | None
 ) -> list[Columns]:
-    """Rows of one model. place: its study, model and parameters. n: sequences, if they are known.
+    """Return rows of one model.
 
-    Of the whole trajectory: best step, rise and p. Of every step: the change from there to the end
-    with a band that is simultaneous over steps, and the p-value of its being the best.
+    place: its study, model and parameters. n: number of sequences, if known. For the trajectory:
+    best step, rise and its p-value. For every step: the change from there to the end, with a band
+    that is simultaneous over steps, and the p-value for being the best.
     """
     common = {**place, "definition": "correct"}
     counted = {} if n is None else {"n": n}

@@ -11,7 +11,7 @@ from tending.core.tables import Columns
 def training_blocks(
     study: str, manifest: Mapping[str, Any], log: pd.DataFrame, training_steps: int
 ) -> list[Columns]:
-    """Rows of a training log, one quantity per column besides `step`."""
+    """Return rows of a training log, one quantity per column except `step`."""
     common = {
         "study": study,
         "model": manifest["model"],

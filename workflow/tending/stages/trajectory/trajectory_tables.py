@@ -1,4 +1,4 @@
-"""What was measured of all checkpoints together, as rows: of the tidy table, and of maps."""
+"""Trajectory metrics as rows of the tidy table, and as maps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from tending.metrics.trajectory._intervals import HIGH, LOW, NULL_HIGH
 from tending.stages.trajectory.trajectory_files import Trajectory
 
 Values = npt.NDArray[np.float64]
-HALF_WIDTH, WITHIN = "_half_width", "_within_null"  # of maps, behind the name of the measure
+HALF_WIDTH, WITHIN = "_half_width", "_within_null"  # suffixes of a measure's name in maps
 
 
 def blocks(
@@ -22,9 +22,10 @@ def blocks(
     training_steps: Mapping[str, int],
     reference: int,
 ) -> list[tables.Columns]:
-    """Rows of the table `trajectory` of one model: those of the metrics that have some.
+    """Return rows of the table `trajectory` for one model, from the metrics that are tabled.
 
-    A row's step is the later one of two. reference: the step of the convergence scores.
+    For pairs of steps, a row's step is the later one. reference: the reference step of convergence
+    scores.
     """
     steps = np.array(trajectory.steps)
     progress = steps / training_steps[str(trajectory.attributes["model"])]
@@ -41,7 +42,7 @@ def blocks(
 def _rows(
     one: Trajectory, component: str, quantity: str, progress: Values, tabled: Tabled
 ) -> tables.Columns:
-    """Rows of one quantity of a component, (layers, steps), step by step."""
+    """Return rows of one quantity of a component, (layers, steps), step by step."""
     layers = one.layers(component)
     ends = {"low": tabled.low, "high": tabled.high}
     return {
@@ -59,7 +60,7 @@ def _rows(
 
 
 def maps(figure: str, trajectories: Sequence[Trajectory]) -> dict[str, pd.DataFrame]:
-    """The maps a figure is drawn from: name of the metric -> its rows in all trajectories."""
+    """Return the maps that a figure needs: name of the metric -> its rows in all trajectories."""
     needed = plugins.constant(f"{FIGURES}.{figure}", "TABLES")
     assert isinstance(needed, tuple)
     names = [name for name in needed if name in plugins.names(TRAJECTORY)]
@@ -72,10 +73,10 @@ def maps(figure: str, trajectories: Sequence[Trajectory]) -> dict[str, pd.DataFr
 
 
 def of_checkpoints(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
-    """Of every two checkpoints, over layers: the quantities of `_cells`.
+    """Yield the quantities of `_cells` for every two checkpoints, summarised over layers.
 
-    Medians, of what is within its null the share. The columns of the tidy tables and `with_step`:
-    `step` has it with `with_step`.
+    They are medians, except for M_within_null, whose mean is the share of layers within their null.
+    Columns are those of the tidy tables and `with_step`; a value is between `step` and `with_step`.
     """
     axes = {"step": one.steps, "with_step": one.steps}
     for component in one.components():
@@ -85,9 +86,9 @@ def of_checkpoints(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
 
 
 def of_layers(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
-    """Of every two layers at the first, the middle and the last step: the quantities of `_cells`.
+    """Yield the quantities of `_cells` for every two layers at the first, middle and last step.
 
-    The columns of the tidy tables, `with_component` and `with_layer`.
+    Columns are those of the tidy tables, `with_component` and `with_layer`.
     """
     index = range(len(one.pairs))
     for quantity, values in _cells(one.of(metric)):
@@ -102,8 +103,11 @@ def of_layers(one: Trajectory, metric: str) -> Iterator[pd.DataFrame]:
 
 
 def _cells(measured: Mapping[str, Values]) -> Iterator[tuple[str, Values]]:
-    """Each measure M; M_half_width of its 95 % interval; M_within_null: 1 if M is not above its
-    null's 95 % quantile, otherwise 0."""
+    """Yield each measure M, M_half_width and M_within_null.
+
+    M_half_width: half the width of its 95 % interval. M_within_null: 1 if M is not above its null's
+    95 % quantile, otherwise 0; NaN where either is unknown.
+    """
     for name in [name for name in measured if f"{name}{LOW}" in measured]:
         value, limit = measured[name], measured[f"{name}{NULL_HIGH}"]
         yield name, value
@@ -113,12 +117,12 @@ def _cells(measured: Mapping[str, Values]) -> Iterator[tuple[str, Values]]:
 
 
 def shown(steps: Sequence[int]) -> list[int]:
-    """Indices of the first, the middle (the lower of two) and the last of some steps."""
+    """Return indices of the first, the middle (the lower of two) and the last of some steps."""
     return sorted({0, (len(steps) - 1) // 2, len(steps) - 1})
 
 
 def _over_layers(values: Values, over: str) -> Values:
-    """Mean or median over layers, (layers, m, m) -> (m, m); layers without a value do not count."""
+    """Reduce (layers, m, m) to (m, m) by mean or median, ignoring layers without a value."""
     flat = pd.DataFrame(values.reshape(len(values), -1)).agg(over)
     return np.asarray(flat, dtype=np.float64).reshape(values.shape[1:])
 
