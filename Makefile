@@ -10,8 +10,10 @@ BIN := .venv/bin
 run: .venv/installed ## install the pinned dependencies into .venv and run the default study
 	$(BIN)/snakemake --cores all --resources gpu=1
 
-test: .venv/installed ## the same set-up, then all tests, at most four files of them at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# A process more than there are cores: the tests on SLURM mostly wait.
+test: .venv/installed ## the same set-up, then all tests, in at most five processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder \
+		--numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 5)))
 
 test-instruction-sets: .venv/installed ## the tests of numbers under every instruction set this processor has
 	$(BIN)/python tests/instruction_sets.py

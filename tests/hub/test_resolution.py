@@ -223,7 +223,7 @@ def test_a_suite_that_grows_makes_no_duplicate_of_its_old_end(here: Hub) -> None
 
 def test_a_range_without_steps_says_what_there_is(here: Hub) -> None:
     Suite(steps=(0, 1, 8)).publish(here, REPOSITORY)
-    message = r"m: `steps` '2..7' names none of those that exist, 0 to 8 \(org/model\)"
+    message = r"m: `steps` '2..7' names none of the existing steps, 0 to 8 \(org/model\)"
     with pytest.raises(HubError, match=message):
         resolved("2..7")
 

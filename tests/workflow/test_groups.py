@@ -33,10 +33,12 @@ def models(seeds: int) -> list[dict[str, Any]]:
 def test_seeds_cost_what_compares_them(copied: Copied) -> None:
     workplace = copied().configure(models=models(2), figures=[*FIGURES, "between_seeds"])
     before = contents(workplace.results / "activations")
-    jobs = workplace.finish().jobs
+    jobs = workplace.planned()
     new = {"train": 1, "checkpoint": STEPS, "activations": STEPS, "spectra": STEPS}
     new |= {"convergence": STEPS, "between": STEPS, "effects_table": 1}
     assert jobs == AGGREGATES + OF_MODELS + Counter(new)
+    made = workplace.finish("results/tiny/tables/groups.parquet", "results/tiny/config.json").jobs
+    assert all(made[rule] == jobs[rule] for rule in made) and made["between"] == STEPS
     after = contents(workplace.results / "activations")
     assert {name: after[name] for name in before} == before
     table = tables.read(workplace.results / "tables/groups.parquet")
@@ -51,11 +53,12 @@ def test_seeds_cost_what_compares_them(copied: Copied) -> None:
     changed = models(2)
     changed[-1]["steps"] = [0, 1, 2, 6]
     workplace.configure(models=changed, figures=[*FIGURES, "between_seeds"])
-    jobs = workplace.finish().jobs
+    jobs = workplace.planned()
     assert "between" not in jobs and jobs["groups_table"] == 1
 
     workplace.configure(models=changed, figures=[*FIGURES, "between_seeds"], similarity=["cka"])
-    assert workplace.finish().jobs["between"] == STEPS
+    assert workplace.planned()["between"] == STEPS
+    workplace.finish("results/tiny/between/g/step2.h5")
     log = (workplace.results / "logs/between/g/step2.log").read_text("utf-8")
     assert "kept: cka; computing: -" in log
     assert json.loads((workplace.results / "config.json").read_text())["models"][0]["group"] == "g"

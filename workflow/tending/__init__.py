@@ -1,11 +1,11 @@
 """When do a language model's layers settle? Convergence and effective rank over checkpoints.
 
 For a notebook: `open_checkpoint`, `capture`, `estimate`, and every metric by its name, as in
-`from tending import cka, proportional_effective_rank`. They are imported when they are first asked
-for, so that planning a study loads neither torch nor transformers; see docs/library.md.
+`from tending import cka, proportional_effective_rank`. They are imported on first use, so that
+planning a study loads neither torch nor transformers; see docs/library.md.
 """
 
-# No import statements below: the hashes of the stages' code would follow them everywhere.
+# No imports of other modules of tending: the code hash of every stage would follow them.
 import importlib
 from typing import Any
 
@@ -18,7 +18,7 @@ _METRICS = {"similarity": "compare", "spectrum": "compute", "representation": "c
 
 
 def __getattr__(name: str) -> Any:
-    """A verb of the notebook, or the function of the metric of this name."""
+    """Return the notebook function or the metric's function called `name`."""
     if name in _VERBS:
         return getattr(importlib.import_module(_VERBS[name]), name)
     if not name.startswith("_"):

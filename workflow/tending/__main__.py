@@ -1,4 +1,4 @@
-"""`python -m tending metrics` and `python -m tending components`: what a config can name."""
+"""List the metrics or components that a config can name: `python -m tending metrics`."""
 
 import argparse
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Row = tuple[str, ...]
 
 
 def metrics() -> Iterator[str]:
-    """Lines that list every metric, by kind."""
+    """Yield lines that list every metric, by kind."""
     for kind, of in KINDS.items():
         package = f"tending.metrics.{kind}"
         loaded = {n: plugins.load(package, n, "metric").METRIC for n in plugins.names(package)}
@@ -31,7 +31,7 @@ def metrics() -> Iterator[str]:
 
 
 def components() -> Iterator[str]:
-    """Lines that list every component and what is measured of it."""
+    """Yield lines that list every component and which of its quantities are measured."""
     package = "tending.components"
     rows = []
     for name in plugins.names(package):
@@ -43,7 +43,7 @@ def components() -> Iterator[str]:
 
 
 def interval(bounds: tuple[float | None, float | None]) -> str:
-    """A closed range as a reader writes it."""
+    """Format a closed range: `0 to 1`, `>= 0`, `<= 1` or `any`."""
     low, high = bounds
     if low is None:
         return "any" if high is None else f"<= {high:g}"
@@ -51,14 +51,14 @@ def interval(bounds: tuple[float | None, float | None]) -> str:
 
 
 def laws(metric: Any) -> str:
-    """What leaves a metric's value as it is."""
+    """Name the transformations that leave a metric's value unchanged."""
     if hasattr(metric, "invariant_to"):
         return ", ".join(law for law in LAWS if law in metric.invariant_to) or "-"
     return "scaling" if metric.scale_free else "-"
 
 
 def aligned(rows: list[Row]) -> Iterator[str]:
-    """Rows as lines with columns of equal width."""
+    """Yield rows as lines, with every column padded to one width."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -66,7 +66,7 @@ def aligned(rows: list[Row]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the list that is asked for."""
+    """Print the requested list."""
     parser = argparse.ArgumentParser(prog="python -m tending", description=__doc__)
     parser.add_argument("list", choices=["metrics", "components"], help="what to list")
     asked = parser.parse_args().list

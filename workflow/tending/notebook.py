@@ -1,4 +1,4 @@
-"""The library in a notebook: checkpoints, spectra and activations without a study."""
+"""Notebook interface: checkpoints, spectra and activations without a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ SIMILARITY = "tending.metrics.similarity"
 
 @dataclass(frozen=True)
 class OpenCheckpoint:
-    """A checkpoint on this machine that passed inspection; record holds what was found."""
+    """A local checkpoint that passed inspection; record holds the findings."""
 
     record: checkpoint_record.Checkpoint
 
     def spectra(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Singular values of the weights by component; see `stages.spectra.weight_spectra`."""
+        """Return the weights' singular values by component; see `stages.spectra.weight_spectra`."""
         kind = family(self.record.family)
         return dict(weight_spectra(kind, self.record.weights(), self.record.config))
 
     def model(self, device: str = "auto", dtype: str = "float32") -> Any:
-        """The causal language model of transformers, ready to read from."""
+        """Load the causal language model with transformers, ready for forward passes."""
         from tending.models import loading  # torch and transformers, which spectra do not need
 
         chosen = loading.choose_device(device)
@@ -43,8 +43,9 @@ class OpenCheckpoint:
 def open_checkpoint(folder: str | Path) -> OpenCheckpoint:
     """Open a checkpoint folder in Hugging Face format.
 
-    Its weights are read once, for their shapes, hashes and values that are not finite. Raises
-    CheckpointError naming the file and the remedy, or ValueError if the family is not known.
+    Its weights are read once, to check their shapes, compute their hashes and find values that are
+    not finite. Raises CheckpointError naming the file and the remedy, or ValueError if the model
+    family is unknown.
     """
     folder = Path(folder).resolve()
     return OpenCheckpoint(checkpoint_record.inspect(folder, folder.name, step=0, revision=""))
@@ -60,13 +61,14 @@ def capture(
     device: str = "auto",
     dtype: str = "float32",
 ) -> dict[str, npt.NDArray[Any]]:
-    """Activations of a checkpoint on tokens, (sequences, length), by component.
+    """Capture a checkpoint's activations on tokens (sequences, length), by component.
 
-    position: "last", "all", an index into every sequence, or several. components: names of parts
-    of the model that have activations. Returns float32 arrays, rows ordered by sequence and then
-    by position: (layers, rows, width), of `embedding` (rows, d_model), and `attention_ov_heads`,
-    (layers, heads, rows, d_head), up to a rotation of each head. Raises ValueError if the tokens
-    do not fit the model, OutOfMemoryError if one sequence does not.
+    position: "last", "all", an index into every sequence, or several indices. components: names of
+    components that have activations. Returns float32 arrays, their rows ordered by sequence and
+    then by position: (layers, rows, width), but (rows, d_model) for `embedding` and (layers,
+    heads, rows, d_head) for `attention_ov_heads`, which is defined up to a rotation of each head.
+    Raises ValueError if the tokens do not fit the model, OutOfMemoryError if a single sequence
+    does not fit into memory.
     """
     import logging
 
@@ -83,10 +85,10 @@ def capture(
 
 
 def estimate(metric: str, x: Array, y: Array) -> Estimate:
-    """A similarity by its name, with standard error, 95 % interval and permutation null.
+    """Estimate a similarity by its name, with standard error, 95 % interval and permutation null.
 
-    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Raises ValueError with
-    the known names for an unknown metric, and as the metric does.
+    x: (sequences, d_x); y: (sequences, d_y); row i is the same sequence. Raises ValueError listing
+    the known names if the metric is unknown, and whatever the metric itself raises.
     """
     chosen = plugins.load(SIMILARITY, metric, "similarity metric").METRIC
     return uncertainty.estimate(chosen, x, y)

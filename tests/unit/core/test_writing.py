@@ -90,13 +90,13 @@ def test_the_same_batches_give_the_same_bytes_but_for_the_time(tmp_path: Path) -
 
 @pytest.mark.parametrize("sizes", [[8], [8, 8]])
 def test_rows_that_are_not_given_leave_no_file(tmp_path: Path, sizes: list[int]) -> None:
-    with pytest.raises(StoreError, match=rf"{sum(sizes)} rows were given of 23 promised"):
+    with pytest.raises(StoreError, match=rf"{sum(sizes)} rows were written, 23 expected"):
         write(tmp_path / "a.h5", sizes)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_more_rows_than_promised_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="23 rows were given of 20 promised"):
+    with pytest.raises(StoreError, match="23 rows were written, 20 expected"):
         write(tmp_path / "a.h5", [8, 8, 7], rows=20)
     assert list(tmp_path.iterdir()) == []
 

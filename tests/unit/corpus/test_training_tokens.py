@@ -98,7 +98,7 @@ def test_more_than_there_are_is_refused_before_anything_is_trained_or_deleted(
 def test_less_than_a_batch_is_a_problem_of_the_recipe() -> None:
     assert not list(problems(replace(RECIPE, training_tokens=8 * 17)))
     (problem,) = problems(replace(RECIPE, training_tokens=8 * 17 - 1))
-    assert "training_tokens 135 are less than one batch" in problem and "136" in problem
+    assert "training_tokens 135 is less than one batch" in problem and "136" in problem
 
 
 # What is recorded

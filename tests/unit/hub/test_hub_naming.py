@@ -53,7 +53,7 @@ def test_two_revisions_of_one_step() -> None:
         ({"revision": {0: "a"}, "training_steps": 9}, ""),
         ({"revision": {0: "a"}}, "does not say where the training ends; give `training_steps`"),
         ({"revision": "c{index}", "index_steps": "all"}, "`index_steps` must name its steps"),
-        ({"revision": {"zero": "a"}}, "`revision` names the revision of step 'zero', not a number"),
+        ({"revision": {"zero": "a"}}, "`revision` maps step 'zero', which is not a number"),
         ({"revision": "step"}, "'step' must hold one {step} or {index}"),
         ({"revision": "{step}{step}"}, "must hold one {step} or {index}"),
         ({"revision": "{stp}{step}"}, "must hold one {step} or {index}"),

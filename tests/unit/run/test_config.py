@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[Edit, str, str]] = {
     "a text for a number of tokens": (
         lambda c: c["models"][1]["recipe"].update(training_tokens="all"),
         "models[1].recipe.training_tokens",
-        "'all' is not of type 'integer'. How many tokens are trained on",
+        "'all' is not of type 'integer'. Number of training tokens",
     ),
     "missing key": (lambda c: c.pop("corpus"), "the config", "'corpus'"),
     "missing part of a recipe": (
@@ -313,7 +313,7 @@ def test_an_unknown_name_lists_the_known(key: str, name: str, known: str) -> Non
         ),
         (
             lambda c: c["models"][0]["recipe"].update(training_tokens=1039),
-            "models: one: recipe: training_tokens 1039 are less than one batch, 16 sequences of 64 "
+            "models: one: recipe: training_tokens 1039 is less than one batch, 16 sequences of 64 "
             "tokens and the token after each, which is 1040; raise it or lower `batch` or "
             "`sequence_length`",
         ),

@@ -1,7 +1,7 @@
-"""Where checkpoints come from, one file per source, found by its name in the config.
+"""Sources of checkpoints, one file each, found by its name in the config.
 
-A source file has the functions of `Source`, all quick and without torch, because planning calls
-them.
+A source file has the functions of `Source`. All are quick and need no torch, because planning
+calls them.
 """
 
 from collections.abc import Mapping
@@ -14,39 +14,41 @@ Model = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """What a source file defines, besides literals that are read without importing it: REQUIRED
-    and OPTIONAL, the keys of a model in the config that mean something to it, and REMOTE, whether
-    its checkpoints are fetched for as long as they are needed.
+    """The interface of a source file.
+
+    Besides these functions it defines literals that are read without importing it: REQUIRED and
+    OPTIONAL, the keys of a model in the config that it uses, and REMOTE, whether its checkpoints
+    are downloaded and kept only as long as they are needed.
     """
 
     def steps(self, model: Model, study: str) -> list[int] | None:
-        """The steps of which this model has a checkpoint, ascending; None if not known yet."""
+        """Return the steps at which this model has a checkpoint, ascending; None if unknown."""
 
     def folder(self, model: Model, step: int, study: str) -> Path:
-        """The folder of one checkpoint."""
+        """Return the folder of one checkpoint."""
 
     def files(self, model: Model, step: int, study: str) -> list[str]:
-        """Files whose change makes the checkpoint another one, for Snakemake to watch."""
+        """Return the files whose change makes it another checkpoint, for Snakemake to watch."""
 
     def revision(self, model: Model, step: int, study: str) -> str:
-        """Name of the checkpoint at its source."""
+        """Return the checkpoint's name at its source."""
 
     def total_steps(self, model: Model, asked: list[int], study: str) -> int:
-        """Length of the training in steps, of which a step is a fraction."""
+        """Return the length of the training run in steps, the denominator of progress."""
 
     def family(self, model: Model, step: int, study: str) -> str:
-        """The model family, `model_type` in config.json."""
+        """Return the model family, `model_type` in config.json."""
 
     def config(self, model: Model, step: int, study: str) -> Mapping[str, Any]:
-        """config.json, or as much of it as the model's sizes need."""
+        """Return config.json, or as much of it as the model's sizes need."""
 
     def tokenizer(self, model: Model, step: int, study: str) -> str:
-        """The tokenizer.json of the model."""
+        """Return the path of the model's tokenizer.json."""
 
     def context(self, model: Model, step: int, study: str) -> int:
-        """The longest sequence the model can read, in tokens."""
+        """Return the length of the longest sequence the model can read, in tokens."""
 
 
 def source(name: str) -> Source:
-    """The source called `name`; ValueError with the known ones otherwise."""
+    """Return the source called `name`; raise ValueError with the known ones if there is none."""
     return cast(Source, plugins.load("tending.checkpoints", name, "model source"))

@@ -1,7 +1,7 @@
 """Checkpoints that are revisions of a repository on the Hugging Face hub.
 
-Planning reads the study's pin file and never the network: the rule `revisions` has asked the hub
-before.
+Planning reads the study's pin file and never the network: the rule `revisions` has queried the
+hub beforehand.
 """
 
 import json
@@ -26,12 +26,12 @@ _FIELD = re.compile(r"\{(step|index)(?::0(\d+)d)?\}|\*")
 
 
 def own_pins(study: str) -> Path:
-    """The study's own pin file."""
+    """Return the path of the study's own pin file."""
     return Path(paths.REVISIONS.format(study=study))
 
 
 def named_pins(model: Model) -> Path | None:
-    """The pin file that the model names: from the working directory, or one of the checkout's."""
+    """Return the pin file that the model names, from the working directory or the checkout."""
     if not model.get("pins"):
         return None
     path = Path(model["pins"])
@@ -40,19 +40,19 @@ def named_pins(model: Model) -> Path | None:
 
 
 def pin_files(model: Model, study: str) -> list[Path]:
-    """The files with commits of the model: the one that it names and the study's own, if any."""
+    """Return the files that pin commits of the model: the one it names and the study's own."""
     found = [(path, pins.of(model, path)) for path in _places(model, study)]
     return [path for path, own in found if own and own.pinned()]
 
 
 def known(model: Model, study: str) -> Pins | None:
-    """What the pin files say of the model, together; the study's own says what is newer."""
+    """Merge the pin files' entries on the model; the study's own file takes precedence."""
     places = [place for place in _places(model, study) if place.exists()]
     written = tuple((place, place.stat().st_mtime_ns) for place in places)
     return _known(json.dumps(model, sort_keys=True, default=str), written)
 
 
-# Asked for every job of a study: put together once for each state of the files.
+# Called for every job of a study: merged once for each state of the files.
 @cache
 def _known(described: str, places: tuple[tuple[Path, int], ...]) -> Pins | None:
     found = [pins.of(json.loads(described), path) for path, _ in places]
@@ -65,7 +65,7 @@ def _places(model: Model, study: str) -> list[Path]:
 
 
 def pin_problem(model: Model, study: str) -> str:
-    """What is wrong with the pin file that a model names, or nothing."""
+    """Describe the problem with the pin file that a model names; "" if there is none."""
     if not model.get("pins"):
         return ""
     path, own = named_pins(model), pins.of(model, own_pins(study))
@@ -75,7 +75,7 @@ def pin_problem(model: Model, study: str) -> str:
     if named is None:
         return (
             f"the pin file {path} does not pin {model['name']} of {model['repository']} with this "
-            f"`revision`; name another in `pins`, or leave it out to ask the hub"
+            f"`revision`; name another in `pins`, or leave it out to query the hub"
         )
     other = own.revisions if own else {}
     for step in sorted(set(named.revisions) & set(other)):
@@ -88,18 +88,18 @@ def pin_problem(model: Model, study: str) -> str:
 
 
 def resolved(model: Model, study: str) -> Pins:
-    """The model's pins; PinError if the hub has not been asked yet."""
+    """Return the model's pins; raise PinError if the hub has not been queried yet."""
     found = known(model, study)
     if found is None:
         raise pins.PinError(
             f"{model['name']}: the revisions of {model['repository']} are not resolved yet; run "
-            f"the workflow once with the network"
+            f"the workflow once with network access"
         )
     return found
 
 
 def unresolved(model: Model, study: str, spec: schedules.Spec) -> bool:
-    """Whether the hub must be asked before this model's steps can be planned."""
+    """Whether the hub must be queried before this model's steps can be planned."""
     found = known(model, study)
     if found is None:
         return True
@@ -107,7 +107,7 @@ def unresolved(model: Model, study: str, spec: schedules.Spec) -> bool:
 
 
 def unpinned(model: Model, study: str, spec: schedules.Spec) -> list[int]:
-    """The known steps among those asked for whose commits the hub must be asked for."""
+    """Return the requested steps that are known but whose commits must be queried from the hub."""
     found = known(model, study)
     if found is None:
         return []
@@ -115,13 +115,13 @@ def unpinned(model: Model, study: str, spec: schedules.Spec) -> list[int]:
 
 
 def steps(model: Model, study: str) -> list[int] | None:
-    """The steps on the hub; None before it was asked."""
+    """Return the steps on the hub; None before it was queried."""
     found = known(model, study)
     return None if found is None else sorted(found.existing)
 
 
 def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[duplicate_audit.Listed]]:
-    """Steps among `asked` that hold another revision's weights, as far as the hub was asked."""
+    """Return steps among `asked` that hold another revision's weights, as far as pinned."""
     found = known(model, study)
     if found is None:
         return {}
@@ -133,29 +133,29 @@ def mistaken(model: Model, study: str, asked: list[int]) -> dict[int, list[dupli
 
 
 def folder(model: Model, step: int, study: str) -> Path:
-    """Where the weights are while something needs them."""
+    """Return the folder of the weights while they are needed."""
     return Path(paths.WEIGHTS.format(study=study, model=model["name"], step=step))
 
 
 def files(model: Model, step: int, study: str) -> list[str]:
-    """None: a revision is the commit that it was pinned at."""
+    """Return no file: a revision is fixed by the commit it is pinned at."""
     return []
 
 
 def revision(model: Model, step: int, study: str) -> str:
-    """The branch or tag, as the hub names it."""
+    """Return the branch or tag, as the hub names it."""
     return resolved(model, study).revisions[step].name
 
 
 def commit(model: Model, step: int, study: str) -> str:
-    """The commit that the revision was pinned at."""
+    """Return the commit that the revision is pinned at."""
     return resolved(model, study).revisions[step].commit
 
 
 def last_step(model: Model, study: str) -> int:
-    """The step that the training ended with, as far as the repository's names tell.
+    """Return the last step of the training run, from the repository's names if they give it.
 
-    A `revision` that names every step need not name the last one, so `training_steps` says it.
+    A `revision` that maps steps to names need not include the last one, so `training_steps` does.
     """
     if isinstance(model.get("revision"), str | None):
         return max(resolved(model, study).existing)
@@ -163,29 +163,29 @@ def last_step(model: Model, study: str) -> int:
 
 
 def total_steps(model: Model, asked: list[int], study: str) -> int:
-    """`training_steps` of the model, or else the largest step on the hub, at least 1."""
+    """Return `training_steps` of the model, or else the largest step on the hub, at least 1."""
     return int(model.get("training_steps") or max(*resolved(model, study).existing, 1))
 
 
 def family(model: Model, step: int, study: str) -> str:
-    """From the pinned config.json."""
+    """Return `model_type` of the pinned config.json."""
     return str(resolved(model, study).config["model_type"])
 
 
 def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
-    """The pinned one."""
+    """Return the pinned config.json."""
     return resolved(model, study).config
 
 
 def tokenizer(model: Model, step: int, study: str) -> str:
-    """A copy that the workflow gets from the repository."""
+    """Return the path of the copy that the workflow downloads from the repository."""
     return paths.HUB_TOKENIZER.format(study=study, model=model["name"])
 
 
 def tokenizer_digest(model: Model, step: int, study: str) -> str:
-    """Hash of the tokenizer.json of a step, or else of main; nothing if neither has one.
+    """Return the hash of the tokenizer.json of a step, or else of main; "" if neither has one.
 
-    `not asked yet` where one is known to be there and the hub was not asked for either.
+    Returns `not asked yet` if one is known to exist but the hub has been queried for neither.
     """
     pinned = resolved(model, study)
     revisions = [pinned.revisions[step], *([pinned.main] if pinned.main else [])]
@@ -195,18 +195,18 @@ def tokenizer_digest(model: Model, step: int, study: str) -> str:
 
 
 def context(model: Model, step: int, study: str) -> int:
-    """From the pinned config.json."""
+    """Return the context length from the pinned config.json."""
     config = resolved(model, study).config
     return families.family(str(config["model_type"])).architecture(config).context
 
 
-# How revisions are named
+# Names of revisions
 
 
 def by_step(model: Model, names: list[str]) -> dict[int, str]:
-    """step -> revision, of all names on the hub that the model's naming matches.
+    """Map step -> revision, for all names on the hub that the model's naming matches.
 
-    Raises ValueError if two names are of one step.
+    Raises ValueError if two names match the same step.
     """
     naming = model.get("revision", "step{step}")
     if not isinstance(naming, str):
@@ -226,20 +226,20 @@ def by_step(model: Model, names: list[str]) -> dict[int, str]:
 
 
 def naming_problem(model: Model) -> str:
-    """What is wrong with a model's `revision` and `index_steps`, or nothing."""
+    """Describe the problem with a model's `revision` and `index_steps`; "" if there is none."""
     naming = model.get("revision", "step{step}")
     if not isinstance(naming, str):
         wrong = [key for key in naming if not str(key).isdigit()]
         if wrong:
-            return f"`revision` names the revision of step {wrong[0]!r}, not a number"
+            return f"`revision` maps step {wrong[0]!r}, which is not a number"
         if "training_steps" not in model:
             return "`revision` does not say where the training ends; give `training_steps`"
         return ""
     fields = [match[1] for match in _FIELD.finditer(naming) if match[1]]
     if len(fields) != 1 or re.search(r"[{}]", _FIELD.sub("", naming)):
         return (
-            f"`revision` {naming!r} must hold one {{step}} or {{index}} (with zeros in front: "
-            f"{{index:03d}}), and * for what differs besides"
+            f"`revision` {naming!r} must hold one {{step}} or {{index}} (zero-padded: "
+            f"{{index:03d}}), and * for any other part that varies"
         )
     if fields == ["index"] and not model.get("index_steps"):
         return "`revision` counts checkpoints by {index}; give the step of each in `index_steps`"
@@ -258,11 +258,11 @@ def _indexed(model: Model) -> list[int] | None:
 
 
 def _step_of(name: str, naming: str, indexed: list[int] | None) -> int | None:
-    """The step of the revision `name`, None if the naming does not match it."""
+    """Return the step of the revision `name`; None if the naming does not match it."""
     pattern, end, width = "", 0, 0
     for match in _FIELD.finditer(naming):
         pattern += re.escape(naming[end : match.start()])
-        after_any = naming[: match.start()].endswith("*")  # which must leave it all its digits
+        after_any = naming[: match.start()].endswith("*")  # which must not consume any digits
         digits = r"(?<!\d)(\d+)" if after_any else r"(\d+)"
         pattern += digits if match[1] else ".*"
         width = int(match[2]) if match[1] and match[2] else width

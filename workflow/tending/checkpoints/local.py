@@ -1,4 +1,4 @@
-"""Checkpoints in folders of this machine, named by a pattern with `{step}`."""
+"""Checkpoints in local folders, named by a pattern with `{step}`."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _WATCHED = ("config.json", "*.safetensors", "*.bin", "*.index.json")
 
 
 def steps(model: Model, study: str) -> list[int]:
-    """Steps whose folder exists, found by listing the pattern's parent folders."""
+    """Return the steps whose folder exists, found by listing the pattern's parent folders."""
     return _existing(str(Path(model["path"])))  # `./a//b/` and `a/b` are the same folder
 
 
@@ -40,42 +40,42 @@ def _existing(pattern: str) -> list[int]:
 
 
 def folder(model: Model, step: int, study: str) -> Path:
-    """The pattern with the step filled in."""
+    """Fill the step into the pattern."""
     return Path(str(model["path"]).format(step=step))
 
 
 def files(model: Model, step: int, study: str) -> list[str]:
-    """The config and weight files that are there; the inspection says what is missing."""
+    """Return the config and weight files that exist; the inspection reports missing ones."""
     there = folder(model, step, study)
     return sorted(str(p) for pattern in _WATCHED for p in there.glob(pattern))
 
 
 def revision(model: Model, step: int, study: str) -> str:
-    """The folder, as the user wrote it."""
+    """Return the folder, as the user wrote it."""
     return str(folder(model, step, ""))
 
 
 def total_steps(model: Model, asked: list[int], study: str) -> int:
-    """`training_steps` of the model, or else its largest step in the study, at least 1."""
+    """Return `training_steps` of the model, or else its largest step in the study, at least 1."""
     return int(model.get("training_steps") or max(*asked, 1))
 
 
 def family(model: Model, step: int, study: str) -> str:
-    """From config.json, read where it lies."""
+    """Return `model_type` of the checkpoint's config.json."""
     return str(read_config(folder(model, step, ""))["model_type"])
 
 
 def config(model: Model, step: int, study: str) -> Mapping[str, Any]:
-    """The one that lies beside the weights."""
+    """Return the config.json beside the weights."""
     return read_config(folder(model, step, ""))
 
 
 def tokenizer(model: Model, step: int, study: str) -> str:
-    """The one beside the weights."""
+    """Return the path of the tokenizer.json beside the weights."""
     return str(folder(model, step, study) / "tokenizer.json")
 
 
 def context(model: Model, step: int, study: str) -> int:
-    """From config.json, read where it lies."""
+    """Return the context length from the checkpoint's config.json."""
     config = read_config(folder(model, step, ""))
     return families.family(str(config["model_type"])).architecture(config).context

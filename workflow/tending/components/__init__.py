@@ -1,19 +1,19 @@
-"""What is measured of a model, one file per component; the file's name is the component's name.
+"""Measured components of a model, one file each; the file's name is the component's name.
 
 A component is a part of every block, or of the whole model, that has weights, activations, or
 both. Its file declares, as literals that planning reads without importing it:
 
-LABEL, DESCRIPTION: as a reader calls it, and what it is, in a sentence with its shape.
+LABEL, DESCRIPTION: its name for readers, and a phrase that describes it with its shape.
 WEIGHTS, ACTIVATIONS: whether it has singular values, and whether it has activations.
-GRADIENTS = True: the gradient of the loss is taken of its weights, too.
-HEADS: whether it also exists per head. ONE_MATRIX: whether its weights are one matrix as it is
-stored, not a product of several. WHOLE = False: it exists per head only. LAYERS = False: there is
-one of the model, not one per layer. REQUIRES: functions that its family must have beyond those of
+GRADIENTS = True: the gradient of the loss with respect to its weights is measured, too.
+HEADS: whether it also exists per head. ONE_MATRIX: whether its weights are a single stored
+matrix, not a product of several. WHOLE = False: it exists per head only. LAYERS = False: a model
+has one, not one per layer. REQUIRES: functions that its family must have beyond those of
 `tending.families.Family`.
 
 With WEIGHTS it defines `spectra(weights, layer)`, the singular values of a layer; with
-ACTIVATIONS `probe(kind, layer)`, where the model is listened at; with GRADIENTS `modules(kind,
-layer)`, which hold its weights, and `matrix(weights, layer)`, its one matrix, or, if it is a
+ACTIVATIONS `probe(kind, layer)`, where the model is hooked; with GRADIENTS `modules(kind, layer)`,
+the modules that hold its weights, and `matrix(weights, layer)`, its one matrix, or, if it is a
 product, `factors(weights, layer)`. See `Weighing`, `Probing`, `OneMatrix` and `Product`.
 """
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tending.components._weights import Factors, ModelWeights, Spectra
 
 PACKAGE = "tending.components"
-DEFAULT = ("attention_ov", "mlp_out")  # what arXiv 2410.11451 measures
+DEFAULT = ("attention_ov", "mlp_out")  # those of arXiv 2410.11451
 HEADS = "_heads"  # suffix of the name of a per-head dataset
 
 
 @dataclass(frozen=True)
 class Component:
-    """What a component's file declares; see the head of this module."""
+    """The declarations of a component's file; see the top of this module."""
 
     name: str
     label: str
@@ -49,16 +49,16 @@ class Component:
     gradients: bool = False
 
     def datasets(self) -> list[str]:
-        """Names of its datasets in a file of spectra or activations, the whole layer's first."""
+        """Return its dataset names in a file of spectra or activations, the whole layer's first."""
         names = (self.whole, self.name), (self.heads, f"{self.name}{HEADS}")
         return [name for exists, name in names if exists]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Where a model is listened at: a module of the base model, and which side of it.
+    """A hook on a model: a module of the base model, and the side of it that is captured.
 
-    The input is the module's first argument; the output, where it is a tuple, its first part.
+    The input is the module's first argument. If the output is a tuple, its first part is captured.
     """
 
     module: str
@@ -66,78 +66,78 @@ class Probe:
 
 
 class Weighing(Protocol):
-    """What the file of a component with WEIGHTS defines."""
+    """The interface of the file of a component with WEIGHTS."""
 
     def spectra(self, weights: "ModelWeights", layer: int) -> "Spectra":
-        """Singular values of one layer, descending; layer is 0 where there is one of the model."""
+        """Return a layer's singular values, descending; layer is 0 if LAYERS is False."""
 
 
 class Probing(Protocol):
-    """What the file of a component with ACTIVATIONS defines."""
+    """The interface of the file of a component with ACTIVATIONS."""
 
     def probe(self, kind: Family, layer: int) -> Probe:
-        """Where the activations of `layer` are read; layer is 0 where there is one of the model."""
+        """Return the hook that captures a layer's activations; layer is 0 if LAYERS is False."""
 
 
 class Trained(Protocol):
-    """What the file of a component with GRADIENTS defines, besides one of the two below."""
+    """The interface of the file of a component with GRADIENTS, besides one of the two below."""
 
     def modules(self, kind: Family, layer: int) -> list[str]:
-        """Modules of the base model that hold its weights."""
+        """Return the modules of the base model that hold its weights."""
 
 
 class OneMatrix(Trained, Protocol):
     """A component with GRADIENTS and ONE_MATRIX."""
 
     def matrix(self, weights: "ModelWeights", layer: int) -> Any:
-        """Its matrix, (m, n); of tensors that are a gradient, the matrix's gradient."""
+        """Return its matrix, (m, n), or the matrix's gradient if the tensors are gradients."""
 
 
 class Product(Trained, Protocol):
     """A component with GRADIENTS that is a product of two matrices."""
 
     def factors(self, weights: "ModelWeights", layer: int) -> "Factors":
-        """What its products are of, as linear functions of the tensors."""
+        """Return the factors of its products, as linear functions of the tensors."""
 
 
 def component(name: str) -> Component:
-    """What the component's file declares; ValueError with the known names if there is none."""
+    """Return a component's declarations; raise ValueError with the known names if unknown."""
     plugins.require(PACKAGE, name, "component")
     fields: dict[str, Any] = plugins.literals(f"{PACKAGE}.{name}")
     return Component(name=name, **{key.lower(): value for key, value in fields.items()})
 
 
 def of_model(names: Iterable[str]) -> list[str]:
-    """Those components among `names` of which a model has one, not one per layer."""
+    """Return the components among `names` of which a model has one, not one per layer."""
     return [name for name in names if not component(name).layers]
 
 
 def with_gradients() -> list[str]:
-    """Names of all components of which gradients are taken."""
+    """Return the names of all components whose gradients can be measured."""
     return [name for name in plugins.names(PACKAGE) if component(name).gradients]
 
 
 def weighing(name: str) -> Weighing:
-    """The file of a component with weights."""
+    """Import the file of a component with weights."""
     return cast(Weighing, plugins.load(PACKAGE, name, "component"))
 
 
 def probing(name: str) -> Probing:
-    """The file of a component with activations."""
+    """Import the file of a component with activations."""
     return cast(Probing, plugins.load(PACKAGE, name, "component"))
 
 
 def trained(name: str) -> Trained:
-    """The file of a component with gradients."""
+    """Import the file of a component with gradients."""
     return cast(Trained, plugins.load(PACKAGE, name, "component"))
 
 
 def inapplicable(
     part: Component, model_type: str, kind: Family, key: str = "components"
 ) -> str | None:
-    """Why a family has no such component, with the remedy; None if it has.
+    """Explain why a family has no such component, with the remedy; return None if it has one.
 
-    key: of the config, where it is asked for.
+    key: the key of the config that requests it.
     """
     if all(hasattr(kind, name) for name in part.requires):
         return None

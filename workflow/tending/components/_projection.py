@@ -1,4 +1,4 @@
-"""Components that are one stored matrix, with the functions that they share."""
+"""Components that are one stored matrix, and the functions that they share."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,27 +20,28 @@ class Projection(NamedTuple):
 
 
 def projection(name: str) -> Projection:
-    """Functions of the linear layer whose matrix families give as `name`, its module as
-    `name`_module. Its activation is the module's output, bias included.
+    """Return the functions of a linear layer, whose activation is its output, bias included.
+
+    name: of the families' function that returns its matrix; `name`_module returns its module.
     """
 
     def matrix(weights: ModelWeights, layer: int) -> Any:
-        """The matrix as a linear layer has it, (output, input)."""
+        """Return the matrix as a linear layer stores it, (output, input)."""
         return getattr(weights.kind, name)(weights.tensors, layer)
 
     def modules(kind: Family, layer: int) -> list[str]:
-        """The projection itself."""
+        """Return the projection itself."""
         return [getattr(kind, f"{name}_module")(layer)]
 
     def probe(kind: Family, layer: int) -> Probe:
-        """The output of the projection, its bias included."""
+        """Hook the projection's output, bias included."""
         return Probe(modules(kind, layer)[0], "output")
 
     return Projection(spectra_of(matrix), matrix, modules, probe)
 
 
 def spectra_of(matrix: Matrix) -> Callable[[ModelWeights, int], Spectra]:
-    """The function that gives the singular values of a component's one matrix (m, n): min(m, n)."""
+    """Return a function that computes the min(m, n) singular values of a single matrix (m, n)."""
 
     def spectra(weights: ModelWeights, layer: int) -> Spectra:
         return of_matrix(matrix(weights, layer))
@@ -49,5 +50,5 @@ def spectra_of(matrix: Matrix) -> Callable[[ModelWeights, int], Spectra]:
 
 
 def value_and_output_modules(kind: Family, layer: int) -> list[str]:
-    """The projections that hold W_V and W_O, which families read together."""
+    """Return the projections that hold W_V and W_O, which families read together."""
     return [kind.value_module(layer), kind.attention_module(layer)]

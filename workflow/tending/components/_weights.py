@@ -19,9 +19,9 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True)
 class ModelWeights:
-    """A checkpoint's tensors and how they are read.
+    """A checkpoint's tensors, with the family and config needed to interpret them.
 
-    tokens: how many tokens there are, of which embeddings have rows; None for all rows.
+    tokens: number of tokens, the leading rows of embeddings that are used; None for all rows.
     """
 
     kind: Family
@@ -32,8 +32,10 @@ class ModelWeights:
 
 @dataclass(frozen=True)
 class Spectra:
-    """Singular values of one layer's component, descending: whole (values,), heads (heads,
-    values); None for what it does not have. shape: of the matrix, if it is one as stored.
+    """Singular values of one layer's component, descending.
+
+    whole: (values,); heads: (heads, values); None for the one that it does not have. shape: of
+    the matrix, if the component is a single stored matrix.
     """
 
     whole: Spectrum | None = None
@@ -43,10 +45,10 @@ class Spectra:
 
 @dataclass(frozen=True)
 class Factors:
-    """The products that a component of one layer is: left times right.
+    """Left and right factors of one layer's component, if that is a product of two matrices.
 
-    heads: left (heads, m, k) and right (heads, k, n); whole: (m, k) and (k, n); None for what it
-    does not have.
+    heads: left (heads, m, k) and right (heads, k, n); whole: (m, k) and (k, n); None for the one
+    that it does not have.
     """
 
     whole: tuple[Any, Any] | None = None
@@ -54,21 +56,21 @@ class Factors:
 
 
 def of_matrix(matrix: Any) -> Spectra:
-    """Singular values of one stored matrix, with its shape."""
+    """Compute the singular values of one stored matrix, with its shape."""
     m, n = matrix.shape
     return Spectra(whole=tall_spectrum(matrix), shape=(int(m), int(n)))
 
 
 def head_spectra(attention: Attention) -> Spectrum:
-    """Singular values of W_O^h W_V^h, (heads, d_head)."""
+    """Compute the singular values of W_O^h W_V^h, (heads, d_head)."""
     return product_spectra(attention.output, attention.value)
 
 
 def circuit_spectrum(attention: Attention) -> Spectrum:
-    """Singular values of the whole layer's W_O W_V, the sum over heads, (d_model,).
+    """Compute the singular values of the layer's W_O W_V, summed over heads, (d_model,).
 
-    Where heads share values, the product's rank is below d_model: the values that can differ from
-    0 are those of the product of two triangular factors, as for one head.
+    Where heads share values, the product's rank is below d_model. The singular values that can
+    differ from 0 are then those of the product of two triangular factors, as for one head.
     """
     w_output, w_value = whole_maps(attention)
     d_model, rank = w_output.shape
@@ -80,9 +82,9 @@ def circuit_spectrum(attention: Attention) -> Spectrum:
 
 
 def whole_maps(attention: Attention) -> tuple[Spectrum, Spectrum]:
-    """W_O (d_model, rank) and W_V (rank, d_model) with rank = value heads x d_head.
+    """Return W_O (d_model, rank) and W_V (rank, d_model) with rank = value heads x d_head.
 
-    Outputs of heads that share their values are added, which leaves the product as it is.
+    Output maps of heads that share their values are added, which leaves the product unchanged.
     """
     output = np.asarray(attention.output, dtype=np.float64)
     value = np.asarray(attention.value, dtype=np.float64)

@@ -1,7 +1,7 @@
-"""What attention writes, weighted by attention. Activations only; W_O is `attention_output`.
+"""Attention's output, weighted by attention. Activations only; W_O is `attention_output`.
 
-Activation: the output of the output projection, bias included, before a norm or the residual that
-may follow.
+Activation: the output of the output projection, bias included, before any norm or residual that
+follows.
 """
 
 from tending.components import Probe
@@ -16,5 +16,5 @@ ONE_MATRIX = False
 
 
 def probe(kind: Family, layer: int) -> Probe:
-    """What the output projection gives."""
+    """Hook the output of the output projection."""
     return Probe(kind.attention_module(layer), "output")

@@ -1,6 +1,6 @@
 """Attention's output matrix W_O, all heads side by side. Weights only.
 
-What it writes is the activation of `attention_out`.
+Its output is the activation of `attention_out`.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ GRADIENTS = True
 
 
 def matrix(weights: ModelWeights, layer: int) -> Any:
-    """W_O, (d, heads d_head)."""
+    """Return W_O, (d, heads d_head)."""
     output = weights.kind.attention(weights.tensors, weights.config, layer).output
     return output.swapaxes(0, 1).reshape(output.shape[1], -1)
 

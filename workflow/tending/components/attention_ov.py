@@ -1,7 +1,7 @@
 """The OV circuit W_O^h W_V^h of attention, per head and summed over heads.
 
 Activation: sum over heads of W_O^h (W_V^h LN(x) + b_V^h) at the probed position. It is not
-weighted by attention, and is made from the input of the value projection.
+weighted by attention, and is computed from the input of the value projection.
 Gradient: the first-order change of the product, G_O W_V + W_O G_V (see docs/definitions.md).
 """
 
@@ -27,7 +27,7 @@ GRADIENTS = True
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
-    """d values of the sum; d_head of every head."""
+    """Compute the d singular values of the sum, and the d_head of every head."""
     attention = weights.kind.attention(weights.tensors, weights.config, layer)
     return Spectra(whole=circuit_spectrum(attention), heads=head_spectra(attention))
 
@@ -36,13 +36,13 @@ modules = value_and_output_modules
 
 
 def factors(weights: ModelWeights, layer: int) -> Factors:
-    """W_O and W_V of every head, and of the layer: outputs of heads that share values are added."""
-    # ASSUME: the circuit is that of the linear maps alone, also where values are clipped or normed
-    # between them; the gradients of W_O and W_V come from the whole model, with all it has.
+    """Return W_O and W_V per head and per layer; output maps of heads sharing values are added."""
+    # ASSUME: the circuit consists of the linear maps alone, even where values are clipped or normed
+    # between them; the gradients of W_O and W_V come from the whole model, which includes that.
     attention = weights.kind.attention(weights.tensors, weights.config, layer)
     return Factors(whole=whole_maps(attention), heads=(attention.output, attention.value))
 
 
 def probe(kind: Family, layer: int) -> Probe:
-    """LN(x), to which the maps are applied."""
+    """Hook LN(x), to which the maps are applied."""
     return Probe(kind.value_module(layer), "input")

@@ -1,7 +1,7 @@
-"""Attention's value matrix W_V, all heads one below the other. Weights only.
+"""Attention's value matrix W_V, heads stacked row-wise. Weights only.
 
-A map that several heads share (grouped-query attention) is there once. Where query, key and value
-are one stored matrix, it is the rows of the values.
+A map that several heads share (grouped-query attention) appears once. Where query, key and value
+are stored as one matrix, W_V consists of the rows of the values.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ GRADIENTS = True
 
 
 def matrix(weights: ModelWeights, layer: int) -> Any:
-    """W_V, (value heads d_head, d)."""
+    """Return W_V, (value heads d_head, d)."""
     attention = weights.kind.attention(weights.tensors, weights.config, layer)
     heads, _, d_model = attention.value.shape
     distinct = attention.value_heads or heads

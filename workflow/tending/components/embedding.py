@@ -1,4 +1,4 @@
-"""The input embedding: one of the model.
+"""The input embedding, of which a model has one.
 
 Weights: its matrix, without rows beyond the tokenizer's tokens (see docs/definitions.md).
 Activation: the residual stream before the first block, at the probed position: the token's row
@@ -20,10 +20,10 @@ LAYERS = False
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
-    """min(vocabulary, width) values; positions are not part of the matrix."""
+    """Compute min(vocabulary, width) singular values; positions are not part of the matrix."""
     return of_matrix(weights.tensors[weights.kind.EMBEDDING][: weights.tokens])
 
 
 def probe(kind: Family, layer: int) -> Probe:
-    """What the first block is given."""
+    """Hook the input of the first block."""
     return Probe(kind.block_module(0), "input")

@@ -1,4 +1,4 @@
-"""The gate's projection of a gated MLP.
+"""The gate projection of a gated MLP.
 
 Activation: its output, bias included, before the nonlinearity.
 """

@@ -1,6 +1,6 @@
 """The MLP's down-projection.
 
-Activation: its output, bias included, before a norm or the residual that may follow.
+Activation: its output, bias included, before any norm or residual that follows.
 """
 
 from tending.components._projection import projection

@@ -12,5 +12,5 @@ ONE_MATRIX = False
 
 
 def probe(kind: Family, layer: int) -> Probe:
-    """What the block gives."""
+    """Hook the block's output."""
     return Probe(kind.block_module(layer), "output")

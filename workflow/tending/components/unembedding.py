@@ -1,7 +1,7 @@
-"""The output head's matrix: one of the model. Weights only.
+"""The output head's matrix, of which a model has one. Weights only.
 
-A tied head's matrix is the embedding's, so its values are those of `embedding`. Rows beyond the
-tokenizer's tokens are left out, and so are a bias and the norm before it.
+A tied head's matrix is the embedding's, so its singular values are those of `embedding`. Rows
+beyond the tokenizer's tokens are left out, and so are a bias and the norm before the head.
 """
 
 from tending.components._weights import ModelWeights, Spectra, of_matrix
@@ -17,6 +17,6 @@ LAYERS = False
 
 
 def spectra(weights: ModelWeights, layer: int) -> Spectra:
-    """min(vocabulary, width) values."""
+    """Compute the min(vocabulary, width) singular values."""
     matrix = unembedding(weights.kind, weights.tensors, weights.config)
     return of_matrix(matrix[: weights.tokens])

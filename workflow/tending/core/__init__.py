@@ -1,5 +1,5 @@
-"""The ground that every other room stands on: paths, hashes, files, tables, plug-ins by name.
+"""The foundation of every other package: paths, hashes, files, tables, plug-ins by name.
 
-Belongs here: a format or convention that several rooms share. Not here: anything that knows what a
-model, a metric or a study is. It imports no other room.
+Belongs here: a format or convention that several packages share. Not here: anything that knows
+about models, metrics or studies. It imports no other package of tending.
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, synced, renamed."""
+"""Atomic file writes: under a temporary name, synced, then renamed."""
 
 import os
 import re
@@ -10,19 +10,19 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` if the block ends well.
+    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
 
-    What earlier, killed writers of the same file left behind is removed, so that a study's folder
-    holds results only; a writer that is alive all the same, as a job may be that a scheduler lost
-    sight of, then fails, and what it has read and written harms nobody. The block writes and closes
-    the file; it is flushed to disk here.
+    Partial files that earlier, killed writers of the same file left behind are removed, so that a
+    study's folder holds results only. If such a writer is still alive after all, as a job may be
+    that its scheduler lost track of, it fails, and harms no other file. The block writes and
+    closes the file; it is flushed to disk here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     own = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]+\.partial{re.escape(path.suffix)}")
     for stale in path.parent.iterdir():
         if own.fullmatch(stale.name):
             stale.unlink(missing_ok=True)
-    # Process ids would not do: jobs of a cluster write from several machines.
+    # Not a process id, which is not unique: cluster jobs write from several machines.
     partial = path.parent / f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}"
     try:
         yield partial
@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or nothing."""
+    """Write a text file atomically."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The estimates of one metric for all layers, or heads, of a component."""
+"""Estimates of one metric for all layers or heads of a component."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ Matrix = npt.NDArray[np.float64]
 class Estimates:
     """Scores of every layer or head with their errors; NaN where a score is not defined.
 
-    All (layers,) or (layers, heads) float64, but draws: one more axis, float32. The same draw of
-    any layer and step is of the same resample of the sequences.
+    All arrays are float64, (layers,) or (layers, heads), except draws, which are float32 with one
+    more axis. Draw i is computed on the same resample of the sequences in every layer and step.
     """
 
     value: Matrix
@@ -26,7 +26,7 @@ class Estimates:
 
     @classmethod
     def undefined(cls, shape: tuple[int, ...], draws: int) -> "Estimates":
-        """Estimates of which nothing is known yet."""
+        """Return estimates that are all NaN, to be filled in."""
         value, error, low, high, null_mean, null_high = (np.full(shape, np.nan) for _ in range(6))
         resampled = np.full((*shape, draws), np.nan, dtype=np.float32)
         return cls(value, error, low, high, null_mean, null_high, resampled)

@@ -47,8 +47,8 @@ SAMPLE_SIZE = STUDY + "/sample_size/{model}.parquet"
 REFERENCE = STUDY + "/reference/{model}.h5"
 DIVERGENCE = STUDY + "/divergence/{model}/step{step}.h5"
 
-WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # what is made from a checkpoint's weights, always
-ASKED_WEIGHT_PRODUCTS = (GRADIENTS, REFERENCE, DIVERGENCE)  # and what only some studies ask for
+WEIGHT_PRODUCTS = (SPECTRA, ACTIVATIONS)  # derived from a checkpoint's weights in every study
+ASKED_WEIGHT_PRODUCTS = (GRADIENTS, REFERENCE, DIVERGENCE)  # and only in some
 
 TABLE = STUDY + "/tables/{table}"
 TABLE_CSV = TABLE + ".csv"
@@ -60,12 +60,12 @@ REPORT = STUDY + "/report.html"
 
 
 def log(product: str) -> str:
-    """The log file of the job that writes `product` (a pattern of this module)."""
+    """Return the log file of the job that writes `product` (a pattern of this module)."""
     return _beside(product, "logs", ".log")
 
 
 def benchmark(product: str) -> str:
-    """The benchmark file (wall time, memory, CPU load) of the job that writes `product`."""
+    """Return the benchmark file (time, memory, CPU load) of the job that writes `product`."""
     return _beside(product, "benchmarks", ".tsv")
 
 

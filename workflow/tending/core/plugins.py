@@ -1,8 +1,8 @@
-"""Things found by their name: metrics, families, sources and figures are one file each.
+"""Plug-ins found by name: metrics, families, sources and figures are one file each.
 
-The file's name is the name in the config and the value in the tables, so there is no list to
-keep. Nothing is imported until it is asked for: names and literal constants are read from the
-files themselves, which keeps planning a study free of torch and matplotlib.
+The file's name is the name in the config and the value in the tables, so there is no registry to
+maintain. Nothing is imported until it is used: names and literal constants are read from the
+source files, which keeps planning a study free of torch and matplotlib.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Packages of such things, of which jobs need the names without the checks of a config.
+# Plug-in packages whose names jobs need without importing the config's checks.
 SIMILARITY = "tending.metrics.similarity"
 SPECTRUM = "tending.metrics.spectrum"
 TRAJECTORY = "tending.metrics.trajectory"
@@ -21,13 +21,13 @@ FIGURES = "tending.figures"
 
 
 def names(package: str) -> list[str]:
-    """Names of the modules in `package` (a dotted name), sorted; underscores are private."""
+    """Return the sorted names of the public modules in `package` (a dotted name)."""
     folder = _folder(package)
     return list(_names(folder, folder.stat().st_mtime_ns)) if folder.exists() else []
 
 
 def require(package: str, name: str, kind: str) -> str:
-    """`name` if `package` has such a module; otherwise ValueError with the known names."""
+    """Return `name` if `package` has such a module; else raise ValueError with the known names."""
     known = names(package)
     if name not in known:
         place = "/".join(["workflow", *package.split("."), f"{name}.py"])
@@ -38,12 +38,12 @@ def require(package: str, name: str, kind: str) -> str:
 
 
 def load(package: str, name: str, kind: str) -> ModuleType:
-    """Import the module `name` of `package`; ValueError with the known names if it has none."""
+    """Import the module `name` of `package`; raise ValueError with the known names if missing."""
     return importlib.import_module(f"{package}.{require(package, name, kind)}")
 
 
 def constant(module: str, name: str) -> object:
-    """The literal assigned to `name` at the top of `module`, read without importing it."""
+    """Return the literal assigned to `name` at the top of `module`, without importing it."""
     for node in tree(module).body:
         if isinstance(node, ast.Assign) and any(
             isinstance(t, ast.Name) and t.id == name for t in node.targets
@@ -56,7 +56,7 @@ def constant(module: str, name: str) -> object:
 
 
 def constant_or(module: str, name: str, default: object) -> object:
-    """The same, or `default` where the module has no such literal."""
+    """Return the literal as `constant` does, or `default` if the module has none."""
     try:
         return constant(module, name)
     except ValueError:
@@ -64,7 +64,7 @@ def constant_or(module: str, name: str, default: object) -> object:
 
 
 def literals(module: str) -> dict[str, Any]:
-    """Every literal assigned to a name in capitals at the top of `module`, without importing it."""
+    """Return the literals assigned to upper-case names at the top of `module`, unimported."""
     found: dict[str, Any] = {}
     for node in tree(module).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -75,7 +75,7 @@ def literals(module: str) -> dict[str, Any]:
 
 
 def argument(module: str, name: str, keyword: str, default: object) -> object:
-    """The literal given as `keyword` in the call assigned to `name` in `module`, or the default."""
+    """Return the literal passed as `keyword` in the call assigned to `name`, or the default."""
     for node in tree(module).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             named = any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
@@ -86,16 +86,16 @@ def argument(module: str, name: str, keyword: str, default: object) -> object:
 
 
 def tree(module: str) -> ast.Module:
-    """The syntax tree of `module`, parsed once as long as its file does not change.
+    """Return the syntax tree of `module`, cached until its file changes.
 
-    It is shared: leave it as it is. Planning asks the same few files thousands of times.
+    The tree is shared: do not modify it. Planning reads the same few files thousands of times.
     """
     file = source(module)
     return _tree(file, file.stat().st_mtime_ns)
 
 
 def source(module: str) -> Path:
-    """The file of `module`, found without importing it or (for a submodule) its siblings."""
+    """Return the file of `module`, without importing it or (for a submodule) its siblings."""
     package, _, leaf = module.rpartition(".")
     if not package:
         return _folder(module) / "__init__.py"
@@ -111,12 +111,12 @@ def _tree(file: Path, changed: int) -> ast.Module:
 
 @cache
 def _names(folder: Path, changed: int) -> tuple[str, ...]:
-    """A folder's time changes when a file is added to it or taken from it."""
+    """List public modules; cached by the folder's mtime, which changes as files come and go."""
     return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
 def library() -> Path:
-    """The folder of the library, without importing anything of it."""
+    """Return the library's folder, without importing any of it."""
     return _folder(SIMILARITY.partition(".")[0])
 
 

@@ -1,4 +1,4 @@
-"""Which tokens of every sequence are probed: `extraction.position` of a study."""
+"""Probed token positions of every sequence: `extraction.position` of a study."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,9 +7,9 @@ Position = str | int | Sequence[int]  # "last", "all", an index, or several (neg
 
 
 def indices(position: Position, length: int) -> list[int]:
-    """Probed positions of a sequence of `length` tokens, ascending from 0.
+    """Return the probed positions of a sequence of `length` tokens, ascending from 0.
 
-    Raises ValueError if the sequence has no such position, or one is named twice.
+    Raises ValueError if the sequence has no such position, or if one is named twice.
     """
     if position == "all":
         return list(range(length))
@@ -31,14 +31,14 @@ def indices(position: Position, length: int) -> list[int]:
 
 
 def count(position: Position, length: int | None) -> int | None:
-    """How many positions of a sequence are probed; None if that needs a length not known yet."""
+    """Count the probed positions of a sequence; None if that needs a length not known yet."""
     if position == "all":
         return length
     return 1 if isinstance(position, int | str) else len(position)
 
 
 def recorded(position: Position) -> str:
-    """How files and captions name it: `last`, `all`, `-2` or `[15, 31]`."""
+    """Format the position for files and captions: `last`, `all`, `-2` or `[15, 31]`."""
     return str(position if isinstance(position, int | str) else list(position))
 
 

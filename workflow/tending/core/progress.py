@@ -8,7 +8,10 @@ from tqdm import tqdm
 
 @contextmanager
 def progress(total: int, unit: str, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A progress bar in the job's log: call it with the number done and figures to show."""
+    """Show a progress bar in the job's log.
+
+    Call the yielded function with the number of items just done and any figures to show.
+    """
     with tqdm(
         total=total, initial=done, unit=f" {unit}", mininterval=1.0, ascii=True, ncols=100
     ) as bar:

@@ -1,8 +1,9 @@
-"""What produced a number: hashes of the library's code, versions, hashes of files.
+"""Provenance of results: hashes of the library's code, versions, hashes of files.
 
-`code_hash` goes into the `params` of a rule, because Snakemake sees a changed script but not a
-changed library. It hashes what the code does, not how or where it is written (see `syntax`), and
-follows imports inside the library, so that a change anywhere below is seen.
+`code_hash` goes into the `params` of a rule, because Snakemake notices a changed script but not a
+changed library. The hash depends on the operations of the code, not on how or where they are
+written (see `syntax`), and follows imports inside the library, so that it changes with any
+dependency.
 """
 
 import hashlib
@@ -19,11 +20,12 @@ LIBRARIES = ("h5py", "numpy", "safetensors", "torch", "transformers")
 
 
 def code_hash(*modules: str, script: str = "") -> str:
-    """Hash of the code of `modules` (dotted names) and of all library modules they import.
+    """Hash the code of `modules` (dotted names) and of all library modules they import.
 
-    script: name of the script in workflow/scripts that calls them, hashed too but not followed.
+    script: name of the script in workflow/scripts that calls them; it is hashed too, but its
+    imports are not followed.
     """
-    # a package that says no more than what belongs in it is no code
+    # a package with nothing but a docstring contributes no code
     hashes = sorted({_module_hash(module) for module in followed(*modules)} - {text_sha256("")})
     if script:
         read = Source((SCRIPTS / f"{script}.py").read_text("utf-8"), _is_module)
@@ -32,7 +34,7 @@ def code_hash(*modules: str, script: str = "") -> str:
 
 
 def followed(*modules: str) -> set[str]:
-    """`modules` and all library modules that they import, however many imports away."""
+    """Return `modules` and all library modules that they import, directly or indirectly."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:
@@ -44,18 +46,18 @@ def followed(*modules: str) -> set[str]:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
+    """Return the sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def text_sha256(text: str) -> str:
-    """sha256 of a text in UTF-8, in hexadecimal."""
+    """Return the sha256 of a text in UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def versions(packages: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Installed versions of `packages`; a package that is not installed is left out."""
+    """Return the installed versions of `packages`, without those that are not installed."""
     found_versions = {}
     for package in packages:
         try:
@@ -66,7 +68,7 @@ def versions(packages: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
 
 
 def library_version() -> str:
-    """The version of tending itself."""
+    """Return the version of tending itself."""
     return versions((PACKAGE,)).get(PACKAGE, "not installed")
 
 
@@ -76,13 +78,13 @@ def _module_hash(module: str) -> str:
 
 
 def _hash(source: Source) -> str:
-    """Hash of one module, in which the name of another stands for that one's own text."""
+    """Hash one module, with every other module's name replaced by that module's own hash."""
     return text_sha256(source.text({n: _own_hash(m) for n, m in source.aliases.items()}))
 
 
 @cache
 def _own_hash(module: str) -> str:
-    """Hash of one module in which all others are alike, because imports may be circular."""
+    """Hash one module with all others treated as the same, because imports may be circular."""
     source = _source(module)
     return text_sha256(source.text(dict.fromkeys(source.aliases, "module")))
 

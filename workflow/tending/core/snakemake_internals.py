@@ -1,13 +1,13 @@
-"""Everything of Snakemake that is not in its documentation and that tending relies on.
+"""Undocumented features of Snakemake that tending relies on.
 
-- The attribute from which Snakemake takes a function's parameters. It looks up a signature twice
-  at each call, an eighth of the time that planning a long study took. Without the attribute, or in
-  a version that does not know it, planning is only slower.
-- Where it notes what it knows of a file: `.snakemake/metadata` and `.snakemake/incomplete`, under a
-  name in base 64, with the id of the job of an executor plug-in.
-- What a running scheduler and its graph of jobs say of themselves.
+- The attribute from which Snakemake reads a function's parameters. Otherwise it inspects the
+  signature twice at each call, which took an eighth of the time of planning a long study. Without
+  the attribute, or in a version that does not know it, planning is only slower.
+- The places where it keeps metadata on files: `.snakemake/metadata` and `.snakemake/incomplete`,
+  under a name in base 64, with the job id of an executor plug-in.
+- The state of a running scheduler and of its graph of jobs.
 
-`tests/unit/core/test_snakemake_internals.py` fails for each that a new version moves.
+`tests/unit/core/test_snakemake_internals.py` fails for each of them that a new version moves.
 """
 
 import inspect
@@ -20,21 +20,21 @@ from typing import Any, TypeVar
 
 ATTRIBUTE = "_overwrite_params"  # of snakemake.common.get_function_params
 METADATA, INCOMPLETE, LOCKS = "metadata", "incomplete", "locks"  # folders in .snakemake
-JOB_ID = "external_jobid"  # in a note on an incomplete file: the job at an executor plug-in
+JOB_ID = "external_jobid"  # in the metadata of an incomplete file: the executor's job id
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
 
 
 def noted(function: F) -> F:
-    """The function itself, its parameters noted."""
+    """Return the function itself, with its parameters cached in the attribute."""
     with suppress(AttributeError):  # not every callable has attributes
         setattr(function, ATTRIBUTE, inspect.signature(function).parameters)
     return function
 
 
 def all_noted(cls: C) -> C:
-    """A class whose methods that rules call, those of wildcards, have their parameters noted."""
+    """Cache the parameters of the methods of a class that rules call, those with `wildcards`."""
     for member in vars(cls).values():
         if inspect.isfunction(member) and "wildcards" in inspect.signature(member).parameters:
             noted(member)
@@ -42,14 +42,14 @@ def all_noted(cls: C) -> C:
 
 
 def note_resources(resource: object) -> None:
-    """The method by which Snakemake evaluates each resource of each job; resource: any of them."""
+    """Cache the parameters of the method that evaluates resources; resource: any of Snakemake's."""
     evaluate = getattr(type(resource), "evaluate", None)
     if evaluate is not None:
         noted(evaluate)
 
 
 def note(place: Path, path: Path) -> Path:
-    """The file in METADATA or INCOMPLETE that is about `path`: base 64, cut into folders."""
+    """Return the file on `path` in METADATA or INCOMPLETE: base 64, split into folders."""
     name = urlsafe_b64encode(str(path).encode()).decode()
     longest = (os.pathconf(place, "PC_NAME_MAX") if place.exists() else 255) - 1
     pieces = [name[i : i + longest] for i in range(0, len(name), longest)]
@@ -57,13 +57,13 @@ def note(place: Path, path: Path) -> Path:
 
 
 def ending(scheduler: Any) -> bool:
-    """Whether the scheduler starts no more jobs: it was stopped by SIGTERM, or a job failed."""
+    """Whether the scheduler starts no more jobs, after a SIGTERM or a failed job."""
     stopped = scheduler._user_kill is not None
     return stopped or bool(scheduler.failed and not scheduler.keepgoing)
 
 
 def given_up(scheduler: Any) -> set[Any]:
-    """Failed jobs, single ones also of groups, and all jobs that need their output."""
+    """Return the failed jobs, including those inside groups, and all that need their output."""
     depending = scheduler.workflow.dag.depending
     lost: set[Any] = set()
     queue = [one for job in scheduler.failed for one in (job.jobs if job.is_group() else [job])]

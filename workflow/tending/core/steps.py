@@ -1,4 +1,4 @@
-"""Which steps a study asks for: numbers, ranges, and schedules by name."""
+"""Requested steps of a study: numbers, ranges, and schedules by name."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ _ALL = re.compile(r"all(?: by (\d+))?")
 
 
 def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
-    """The steps that `spec` names, in its order.
+    """Expand `spec` into steps, in its order.
 
     spec: a step, a range `A..B by C` (A, A + C, ... up to B), a range `A..B` (the existing steps
     from A to B), `all` (the existing steps), `all by N` (every Nth of them, and the last), a name
-    in NAMED, or a list of these. existing: the steps there are, ascending; None if that is not
-    known. Raises ValueError if a text is none of these, or if it speaks of existing steps and
+    in NAMED, or a list of these. existing: the steps that exist, ascending; None if they are not
+    known. Raises ValueError if a text is none of these, or if it refers to existing steps and
     these are not known.
     """
     if isinstance(spec, int):
@@ -39,7 +39,7 @@ def expand(spec: Spec, existing: Sequence[int] | None) -> list[int]:
             f"`1000..143000 by 1000`, or one of {', '.join(NAMED)}"
         )
     if existing is None:
-        raise ValueError(f"{spec!r} asks for the steps that exist, which is not known yet")
+        raise ValueError(f"{spec!r} refers to the existing steps, which are not known yet")
     if match:
         return [step for step in existing if int(match[1]) <= step <= int(match[2])]
     assert every is not None
@@ -53,25 +53,25 @@ def _thinned(existing: Sequence[int], by: int) -> list[int]:
 def _regular(first: int, last: int, by: int) -> range:
     if by < 1 or last < first:
         raise ValueError(
-            f"the range `{first}..{last} by {by}` is empty; the first step comes first and the "
-            f"distance is at least 1"
+            f"the range `{first}..{last} by {by}` is empty; the start must not exceed the end and "
+            f"the stride must be at least 1"
         )
     return range(first, last + 1, by)
 
 
 def nothing_of(spec: Spec, existing: Sequence[int]) -> str:
-    """Why a list of steps is empty, for an error."""
+    """Explain why a list of steps is empty, for an error."""
     if not existing:
-        return f"`steps` {spec!r} names none, because there are none"
-    return f"`steps` {spec!r} names none of those that exist, {existing[0]} to {existing[-1]}"
+        return f"`steps` {spec!r} names no step, because none exists"
+    return f"`steps` {spec!r} names none of the existing steps, {existing[0]} to {existing[-1]}"
 
 
 def descent(steps: Sequence[int]) -> int | None:
-    """The first step that does not come after the one before it, or None."""
+    """Return the first step that is not larger than the one before it, or None."""
     return next((b for a, b in pairwise(steps) if b <= a), None)
 
 
 def nearest(step: int, existing: Sequence[int]) -> str:
-    """The four existing steps nearest to one that does not exist, for an error."""
+    """Name the four existing steps nearest to one that does not exist, for an error."""
     closest = sorted(sorted(existing, key=lambda s: (abs(s - step), s))[:4])
     return f"the nearest that do are {', '.join(map(str, closest))}"

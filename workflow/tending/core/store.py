@@ -1,15 +1,15 @@
-"""The HDF5 files: every group, dataset, attribute and type, in one place.
+"""HDF5 files: every group, dataset, attribute and type, in one place.
 
 Tokens: `tokens` (sequences, length) int32.
 Activations: one float32 dataset per component, ([layers, [heads,]] rows, width), without layers
-for what a model has once, and `held_out_loss` (sequences,) float64.
+for a component that a model has once, and `held_out_loss` (sequences,) float64.
 Spectra: one float64 dataset per component, (layers, [heads,] values).
 Scores: one group per metric, in it one per component, in it one float64 dataset (layers, [heads])
-per number of tending.core.estimates.Estimates, and `draws` (layers, [heads,] draws) float32.
+per field of tending.core.estimates.Estimates, but `draws` (layers, [heads,] draws) float32.
 Trajectories: float64 datasets METRIC/MEASURE[/COMPONENT], see stages/trajectory/trajectory_files.
 Batches and gradients: see stages/gradients/gradient_batches and gradient_file; predictions and
 divergences: see stages/divergence/divergence_files.
-What was computed by the paper's own definitions has a suffix: `attention_ov__published`.
+Datasets computed by the paper's own definitions have a suffix: `attention_ov__published`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,9 +30,9 @@ SCHEMA_VERSION = 1
 HEADS = "_heads"  # suffix of a component's per-head dataset
 PUBLISHED = "__published"  # suffix of a dataset by the published definition
 LOSS = "held_out_loss"
-BLOCK_BYTES = 2**26  # of rows that are read at a time
-CHUNK_BYTES = 2**20  # at most, of rows that lie together in a file that is written in batches
-DRAWS = "draws"  # of an estimate
+BLOCK_BYTES = 2**26  # of rows read at a time
+CHUNK_BYTES = 2**20  # the most in one chunk of a file that is written in batches
+DRAWS = "draws"  # the dataset of an estimate's resamples
 _OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
 
 Array = npt.NDArray[Any]
@@ -40,7 +40,7 @@ Attributes = dict[str, Any]
 
 
 class StoreError(ValueError):
-    """A file that is not what the reader expects, with the remedy."""
+    """A file that cannot be read as expected, with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Arrays:
 class Scores:
     """Scores of one checkpoint against the reference.
 
-    metrics: metric -> component -> of (layers,) or, for a per-head one, (layers, heads).
+    metrics: metric -> component -> estimates, (layers,) or, per head, (layers, heads).
     codes: metric -> hash of the code that computed it.
     """
 
@@ -65,22 +65,22 @@ class Scores:
 
 
 def as_published(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays by the published definition under the names of their datasets."""
+    """Rename arrays computed by the published definition to the names of their datasets."""
     return {f"{name}{PUBLISHED}": array for name, array in arrays.items()}
 
 
 def part_of(dataset: str) -> tuple[str, bool, str]:
-    """What a dataset holds: its component, whether that is per head, and its definition."""
+    """Return a dataset's component, whether it is per head, and its definition."""
     name = dataset.removesuffix(PUBLISHED)
     definition = "correct" if name == dataset else "published"
     return name.removesuffix(HEADS), name.endswith(HEADS), definition
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes) -> None:
-    """Write datasets of one kind with their attributes, whole or not at all.
+    """Write datasets of one kind with their attributes, atomically.
 
     A dataset with three or more axes is stored in chunks of its last two, so that one layer, or
-    one head, is read without its neighbours.
+    one head, can be read without its neighbours.
     """
     with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
         _write_attributes(file, attributes)
@@ -90,7 +90,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Attributes
 
 
 class Writer:
-    """An open file that takes arrays batch by batch along their rows; see `writing`."""
+    """An open file that receives arrays in batches along their rows; see `writing`."""
 
     def __init__(self, file: h5py.File, rows: int) -> None:
         self._file, self._rows = file, rows
@@ -98,9 +98,9 @@ class Writer:
         self._vectors: dict[str, list[Array]] = {}
 
     def append(self, name: str, rows: Array, published: bool = False) -> None:
-        """Further rows of a dataset, (..., rows, width), or further values of a vector.
+        """Append rows (..., rows, width) to a dataset, or values to a vector.
 
-        The first batch sets the chunks, so that those of the same size fill whole ones.
+        The first batch sets the chunk size, so that batches of the same size fill whole chunks.
         """
         name = f"{name}{PUBLISHED}" if published else name
         if rows.ndim == 1:
@@ -110,7 +110,7 @@ class Writer:
             self._create(name, rows)
         begin = self._written[name]
         self._written[name] = end = begin + rows.shape[-2]
-        if end <= self._rows:  # otherwise `finish` says so
+        if end <= self._rows:  # otherwise `finish` raises
             self._file[name][..., begin:end, :] = rows
 
     def _create(self, name: str, rows: Array) -> None:
@@ -121,19 +121,19 @@ class Writer:
         self._written[name] = 0
 
     def finish(self) -> None:
-        """Write the vectors; StoreError if a dataset is not full."""
+        """Write the vectors; raise StoreError if a dataset has too few rows, or too many."""
         for name, written in self._written.items():
             if written != self._rows:
-                raise StoreError(f"{name}: {written} rows were given of {self._rows} promised")
+                raise StoreError(f"{name}: {written} rows were written, {self._rows} expected")
         for name, parts in self._vectors.items():
             self._file.create_dataset(name, data=np.concatenate(parts))
 
 
 @contextmanager
 def writing(path: Path, attributes: Attributes, rows: int) -> Iterator[Writer]:
-    """A file whose datasets of `rows` rows are given in batches, whole or not there.
+    """Open a file, written atomically, whose datasets of `rows` rows arrive in batches.
 
-    No more than a batch is held. Layers and heads are in chunks of their own.
+    No more than a batch is held in memory. Every layer and head has chunks of its own.
     """
     with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
         writer = Writer(file, rows)
@@ -143,9 +143,10 @@ def writing(path: Path, attributes: Attributes, rows: int) -> Iterator[Writer]:
 
 
 def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
-    """Read the named datasets (default: all); StoreError if the file is of another version.
+    """Read the named datasets (default: all).
 
-    A dataset in groups is named with them, `GROUP/GROUP/NAME`.
+    A dataset in groups is named with them, `GROUP/GROUP/NAME`. Raises StoreError if the file has
+    another schema version or lacks a dataset.
     """
     with _opened(path) as file:
         wanted = _datasets(file) if names is None else names
@@ -160,14 +161,14 @@ def read_arrays(path: Path, names: list[str] | None = None) -> Arrays:
 
 @dataclass(frozen=True)
 class Rows:
-    """The first rows of one layer or head, read a block at a time; shape is (rows, width)."""
+    """Leading rows of one layer or head, read block by block; shape is (rows, width)."""
 
     _dataset: h5py.Dataset
     _index: tuple[int, ...]
     shape: tuple[int, int]
 
     def blocks(self) -> Iterator[Array]:
-        """All rows in their order, at most BLOCK_BYTES at a time; afresh at every call."""
+        """Yield all rows in order, at most BLOCK_BYTES at a time; every call starts over."""
         total, width = self.shape
         step = max(1, BLOCK_BYTES // (width * self._dataset.dtype.itemsize))
         for begin in range(0, total, step):
@@ -181,7 +182,7 @@ def _datasets(file: h5py.File) -> list[str]:
 
 
 class Reader:
-    """An open file whose layers are read one at a time: activations may not fit in memory."""
+    """An open file, read one layer at a time because activations may not fit in memory."""
 
     def __init__(self, path: Path) -> None:
         self._file = _opened(path)
@@ -195,20 +196,20 @@ class Reader:
         self._file.close()
 
     def matrix(self, name: str, index: tuple[int, ...]) -> Array:
-        """The (rows, width) matrix at `index` = (layer,) or (layer, head)."""
+        """Return the (rows, width) matrix at `index` = (layer,) or (layer, head)."""
         return np.asarray(self._file[name][index])
 
     def rows(self, name: str, index: tuple[int, ...], first: int | None = None) -> Rows:
-        """The same matrix, or its `first` rows, for what reads it block by block."""
+        """Return the same matrix, or its `first` rows, to be read block by block."""
         *_, total, width = self._file[name].shape
         return Rows(self._file[name], index, (total if first is None else min(first, total), width))
 
     def part(self, name: str, begin: int, end: int) -> Array:
-        """Rows begin to end, that one not included, of a (rows, width) dataset."""
+        """Return rows begin to end, exclusive, of a (rows, width) dataset."""
         return np.asarray(self._file[name][begin:end])
 
     def vector(self, name: str) -> Array:
-        """A whole one-dimensional dataset."""
+        """Return a whole one-dimensional dataset."""
         return np.asarray(self._file[name][()])
 
 
@@ -216,11 +217,11 @@ _SCORED = ("weights_sha256", "corpus_sha256", "position", "sequences", "dtype", 
 
 
 def score_attributes(here: Attributes, there: Attributes, code: str) -> Attributes:
-    """Attributes of a score file: the source's own, and which activations were compared.
+    """Return the attributes of a score file: the source's own, and which activations it compares.
 
-    code: hash of the comparison's code. The times at which the activations were written are
-    among them, so that scores are not kept when activations were extracted anew.
-    Raises StoreError if the two were not extracted alike.
+    code: hash of the comparison's code. The attributes include the times at which the activations
+    were written, so that scores are not reused after activations are extracted again.
+    Raises StoreError if the two were extracted with different settings.
     """
     for name in ("model", "corpus_sha256", "position", "sequences", "dtype"):
         if here[name] != there[name]:
@@ -240,10 +241,10 @@ def score_attributes(here: Attributes, there: Attributes, code: str) -> Attribut
 def kept_scores(
     path: Path, attributes: Attributes, codes: Mapping[str, str]
 ) -> dict[str, dict[str, Estimates]]:
-    """Scores in an existing file that are still those of these activations and this code."""
+    """Return scores in an existing file that are still valid for these activations and code."""
     try:
         old = read_scores(path)
-    except StoreError:  # there is none, or it is another version's
+    except StoreError:  # no file, or one of another version
         return {}
     same = [k for k in attributes if k.startswith(("source_", "reference_", "comparison_"))]
     if any(str(old.attributes.get(name)) != str(attributes[name]) for name in same):
@@ -252,7 +253,7 @@ def kept_scores(
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write scores, whole or not at all."""
+    """Write scores atomically."""
     with atomic.replacing(path) as partial, h5py.File(partial, "w") as file:
         _write_attributes(file, scores.attributes)
         for metric, components in scores.metrics.items():
@@ -272,7 +273,7 @@ def _write_estimates(group: h5py.Group, estimates: Estimates) -> None:
 
 
 def read_scores(path: Path, draws: bool = True) -> Scores:
-    """Read scores, with or without their draws; StoreError if the file is of another version."""
+    """Read scores, with or without draws; raise StoreError for another schema version."""
     with _opened(path) as file:
         return Scores(
             metrics={
@@ -296,7 +297,7 @@ def _estimates(path: Path, group: h5py.Group | h5py.Dataset, draws: bool) -> Est
 
 
 def read_matrix(path: Path) -> Array:
-    """A user's two-dimensional integer matrix of tokens, from .npy or HDF5 (its only dataset)."""
+    """Read a user's 2-D integer matrix of tokens, from .npy or HDF5 (`tokens` or the only one)."""
     try:
         return _matrix(path)
     except (OSError, EOFError, ValueError) as error:
@@ -340,7 +341,7 @@ def _opened(path: Path) -> h5py.File:
         raise StoreError(f"{path} does not exist; run the workflow to make it") from None
     except OSError as error:
         raise StoreError(
-            f"{path} is not a whole HDF5 file ({error}); delete it and run the workflow again"
+            f"{path} is not a complete HDF5 file ({error}); delete it and run the workflow again"
         ) from None
     found = file.attrs.get("schema_version")
     if found != SCHEMA_VERSION:

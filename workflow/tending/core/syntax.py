@@ -1,8 +1,8 @@
-"""The part of a module's source that can change a number, as text to be hashed.
+"""The text of a module's source to be hashed: everything that can change a number.
 
 Left out: comments, formatting, docstrings, annotations, `if TYPE_CHECKING:` blocks, the order of
 imports, and the names and places of the library's own modules. So moving or renaming a module, or
-typing it better, leaves the text as it is; a change of a constant or an operation never does.
+improving its types, leaves the text as it is; changing a constant or an operation never does.
 """
 
 import ast
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 SCOPES = (*FUNCTIONS, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-# annotations by which a dataclass tells what is no field of its own
+# annotations by which a dataclass marks entries that are not ordinary fields
 MARKERS = ("ClassVar", "InitVar", "KW_ONLY")
 
 
 class Source:
     """One module's source, read once.
 
-    library: whether a dotted name is a module of the library.
+    library: returns whether a dotted name is a module of the library.
     imported: library modules that it imports anywhere, also inside functions, but not for types
-    alone. aliases: the names that stand for library modules in it, and for which.
+    alone. aliases: names bound to library modules in it -> the module.
     """
 
     def __init__(self, text: str, library: Callable[[str], bool]) -> None:
         self.imported: list[str] = []
         self.aliases: dict[str, str] = {}
-        self._brought: dict[str, str] = {}  # other imported names, and where they come from
+        self._brought: dict[str, str] = {}  # other imported names -> their origin
         self._tree = ast.parse(text)
         for node in _at_runtime(self._tree):
             if isinstance(node, ast.Import):
@@ -35,7 +35,7 @@ class Source:
                 self._note_names(node, library)
 
     def text(self, stand_ins: Mapping[str, str]) -> str:
-        """The source's text, with `stand_ins` for the names in `aliases`; "" if nothing is left."""
+        """Return the text to hash, with `stand_ins` for the names in `aliases`; "" if empty."""
         body = _text(self._tree, stand_ins, frozenset())
         names = {node.id for node in _at_runtime(self._tree) if isinstance(node, ast.Name)}
         brought = sorted(
@@ -63,12 +63,12 @@ class Source:
             if own and library(whole):
                 self.imported.append(whole)
                 self.aliases[name] = whole
-            else:  # of the library's own names it matters which, not where they stand
+            else:  # one of the library's own names counts, but not the module it is in
                 self._brought[name] = alias.name if own else whole
 
 
 def _at_runtime(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a tree but those for types and docstrings."""
+    """Yield every node of a tree except types and docstrings."""
     yield tree
     for _, children in _fields(tree):
         for child in children:
@@ -77,7 +77,7 @@ def _at_runtime(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _text(node: object, stand_ins: Mapping[str, str], local: frozenset[str]) -> str:
-    """A node and all below it; local: names that a function has for itself."""
+    """Render a node and all below it as text; local: names bound inside the function."""
     if not isinstance(node, ast.AST):
         return repr(node)
     if isinstance(node, SCOPES):
@@ -94,12 +94,12 @@ def _text(node: object, stand_ins: Mapping[str, str], local: frozenset[str]) -> 
 
 
 def _tells(node: ast.AST) -> bool:
-    """Whether a node without parts says something: `pass` and `Load()` do, an empty module not."""
+    """Whether a node without fields has a meaning: `pass` and `Load()` do, an empty module not."""
     return not isinstance(node, ast.Module)
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, list[object]]]:
-    """The fields of a node that change what it does, each as a list; empty ones are left out."""
+    """Yield the fields that affect a node's behaviour, each as a list, without empty ones."""
     for name, value in ast.iter_fields(node):
         children: list[object] = list(value) if isinstance(value, list) else [value]
         if name in ("annotation", "returns") and not _marker(value):
@@ -114,14 +114,14 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, list[object]]]:
 
 
 def _without_types(child: object) -> list[object]:
-    """A statement, or what runs in place of one for type checkers."""
+    """Return the statement, or the runtime branch of one meant for type checkers."""
     if isinstance(child, ast.If) and _last_name(child.test) == "TYPE_CHECKING":
         return [kept for other in child.orelse for kept in _without_types(other)]
     return [child]
 
 
 def _assigned(scope: ast.AST) -> frozenset[str]:
-    """Names that a function or comprehension binds, as arguments or by assignment."""
+    """Return the names that a function or comprehension binds, as arguments or by assignment."""
     nodes = list(ast.walk(scope))
     arguments = {n.arg for n in nodes if isinstance(n, ast.arg)}
     stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}

@@ -1,4 +1,4 @@
-"""Results as tidy, long tables: one row, one number, the same columns everywhere."""
+"""Results as tidy, long tables: one number per row, the same columns everywhere."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ TYPES = {
 }
 COLUMNS = tuple(TYPES)
 NORMAL_95 = 1.959963984540054  # half-width of a 95 % interval in standard errors
-WHOLE = -1  # stands for "no head", or "no layer", while trajectories are told apart
+WHOLE = -1  # stands for "no head", or "no layer", while rows are grouped into trajectories
 
 Columns = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Where:
-    """The checkpoint a row belongs to; progress is its step's fraction of the training."""
+    """The checkpoint a row belongs to; progress is its step as a fraction of the training run."""
 
     study: str
     model: str
@@ -47,7 +47,7 @@ class Where:
 
 
 def where(attributes: Mapping[str, Any], training_steps: Mapping[str, int]) -> Where:
-    """From a result file's attributes and the lengths of the trainings."""
+    """Build the `Where` of a result file from its attributes and the training runs' lengths."""
     model, step = str(attributes["model"]), int(attributes["step"])
     return Where(
         study=str(attributes["study"]),
@@ -59,7 +59,7 @@ def where(attributes: Mapping[str, Any], training_steps: Mapping[str, int]) -> W
 
 
 def table(blocks: Iterable[Columns]) -> pd.DataFrame:
-    """One table of all blocks of columns; scalars are repeated, columns left out are empty."""
+    """Join blocks of columns into one table; scalars are repeated, missing columns are empty."""
     frames = [pd.DataFrame(dict(block)) for block in blocks]
     frames = [frame for frame in frames if len(frame)]
     joined = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -72,9 +72,9 @@ def table(blocks: Iterable[Columns]) -> pd.DataFrame:
 def layer_block(
     place: Where, name: str, values: npt.NDArray[np.float64], quantity: str, n: int | None
 ) -> Columns:
-    """Rows of one quantity of one dataset, (layers,) or for a per-head one (layers, heads).
+    """Return rows of one quantity of one dataset, (layers,) or, per head, (layers, heads).
 
-    A scalar is of the whole model, and its row has no layer.
+    A scalar belongs to the whole model, and its row has no layer.
     """
     index = np.indices(values.shape)
     component, per_head, definition = part_of(name)
@@ -93,17 +93,17 @@ def layer_block(
 def interval_block(
     place: Where, name: str, values: npt.NDArray[np.float64], quantity: str, n: int
 ) -> Columns:
-    """The same of a dataset whose last axis is value, low and high."""
+    """Return such rows of a dataset whose last axis is value, low and high."""
     value, low, high = np.moveaxis(values, -1, 0)
     rows = layer_block(place, name, value, quantity, n)
     return {**rows, "low": low.ravel(), "high": high.ravel()}
 
 
 def median_over_layers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles over the rows of every model, step, component and quantity.
+    """Compute median and quartiles over the rows of every model, step, component and quantity.
 
     Returns those keys with parameters, progress, median, lower, upper and layers (the number of
-    rows), sorted by parameters and step. Select whole layers or heads before.
+    rows), sorted by parameters and step. Select whole layers or heads beforehand.
     """
     keys = ["model", "parameters", "step", "progress", "component", "quantity"]
     grouped = frame.groupby(keys, dropna=False)["value"]
@@ -124,7 +124,7 @@ def write(frame: pd.DataFrame, csv: Path, parquet: Path) -> None:
 
 
 def write_parquet(frame: pd.DataFrame, parquet: Path) -> None:
-    """Write a part of a table, for `read`."""
+    """Write part of a table, to be read with `read`."""
     with atomic.replacing(parquet) as partial:
         frame.to_parquet(partial, index=False)
 

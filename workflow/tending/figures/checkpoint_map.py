@@ -21,7 +21,7 @@ _MOST = 24  # panels; with more, only the first components are drawn
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Few models: one per column, components as rows; many: a model's components side by side."""
+    """Draw few models as columns and components as rows; of many, components side by side."""
     table = select.correct(tables["checkpoint_map"], METRIC)
     nulls = select.correct(tables["checkpoint_map"], f"{METRIC}{WITHIN}")
     models = select.models(table, options)

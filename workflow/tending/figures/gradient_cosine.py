@@ -15,7 +15,7 @@ CATEGORY = "Gradients"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """One panel per component; one line and quartile band per model."""
+    """Draw one panel per component, with a line and quartile band per model."""
     figure, axes = _gradients.panels(
         tables["gradients"], "gradient_cosine", options, "pairs of consecutive batches"
     )

@@ -15,7 +15,7 @@ CATEGORY = "Gradients"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """One panel per component, on a logarithmic axis; one line and quartile band per model."""
+    """Draw one panel per component, on a logarithmic axis; a line and quartile band per model."""
     figure, axes = _gradients.panels(
         tables["gradients"], "gradient_norm", options, "batches", log=True
     )

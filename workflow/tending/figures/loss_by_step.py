@@ -27,7 +27,7 @@ Looks = Mapping[str, Look]
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Left: the whole training run; right: its end, with the loss relative to its last value."""
+    """Draw the whole training run (left) and its end (right), with loss minus its last value."""
     loss, late = select.correct(tables["loss"], _LOSS), tables["late_phase"]
     kl = select.correct(tables["divergence"], _KL) if "divergence" in tables else loss[:0]
     shown = [rows for rows in (loss, kl) if not rows.empty]

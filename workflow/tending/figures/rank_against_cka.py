@@ -22,7 +22,7 @@ _KEYS = ["model", "layer", "step"]
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Columns: components; one point per layer and step; marker: model; colour: progress."""
+    """Draw components as columns, a point per layer and step; marker: model; colour: progress."""
     scores, ranks = tables["convergence"], tables["effective_rank"]
     metric, rank = options.lead_metric, options.lead_rank_metric
     measured = select.components(scores, [metric])

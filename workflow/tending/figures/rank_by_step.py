@@ -16,7 +16,7 @@ CATEGORY = "Effective rank"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """Columns: per head (median over heads and layers), then whole matrices by component."""
+    """Draw columns by component: heads (median over heads and layers), then whole matrices."""
     table, metric = tables["effective_rank"], options.lead_rank_metric
     looks = model_looks(select.models(table, options))
     panels = _panels_of(table, metric)

@@ -17,7 +17,7 @@ CATEGORY = "Seeds"
 
 @styled
 def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
-    """A panel per component: a mean line and its interval per group, a thin line per seed."""
+    """Draw one panel per component: mean and interval per group, and a thin line per seed."""
     pooled, scores, metric = tables["groups"], tables["convergence"], options.lead_metric
     components = select.components(scores, [metric])
     looks = model_looks(select.groups(pooled, options))

@@ -32,7 +32,7 @@ class EarlyScores:
         training_steps: Mapping[str, int],
         only: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """Start without scores.
+        """Initialise without scores.
 
         early: a fraction of training. only: components of each metric that is restricted to some.
         """

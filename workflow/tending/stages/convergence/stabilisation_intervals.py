@@ -44,7 +44,7 @@ class Resamples:
         thresholds: Sequence[float],
         only: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """Start without scores. only: components of each metric that is restricted to some."""
+        """Initialise without scores. only: components of each metric that is restricted to some."""
         self._metrics, self._thresholds, self._only = metrics, thresholds, only or {}
         self._settling: dict[tuple[str, str, str], Settling] = {}
         self._unknown: dict[tuple[str, str, str], Cells] = {}

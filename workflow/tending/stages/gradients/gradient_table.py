@@ -45,7 +45,7 @@ def blocks(
 def _spectrum(
     name: str, metric: SpectrumMetric, values: Array, shape: Shape | None
 ) -> Iterator[tuple[str, means.Pooled]]:
-    """Yield quantity and mean over batches of each number of a metric; values: (batches, ..., k)."""
+    """Yield quantity and mean over batches of a metric's numbers; values: (batches, ..., k)."""
     if metric.one_matrix and shape is None:
         return
     for detail, numbers in metric.numbers(values, shape).items():
