@@ -267,8 +267,8 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
         {"batch": {"step": 14, "column": "batch_idx"}},
         r"no row has batch_idx 14; the dataset goes from 0 to 11, .* are \[8, 9, 10, 11\]",
     ),
-    "range": ({"rows": "95.."}, "the split has 96 rows, the study asks for 4 from row 95 on"),
-    "step by rows": ({"batch": {"step": 1}}, "has 96 rows, the study asks for 4 from row 1024 on"),
+    "range": ({"rows": "95.."}, "the split has 96 rows, the study requests 4 from row 95 on"),
+    "step by rows": ({"batch": {"step": 1}}, "has 96 rows, the study requests 4 from row 1024 on"),
     "length": ({"length": 34}, r"has 33 columns; `corpus\.length` is 34"),
 }
 
@@ -287,7 +287,7 @@ def test_what_is_wrong_is_named(
 
 def test_too_few_rows_of_a_step(hub: Hub, pin: Path) -> None:
     ROWS.publish(hub, NAME)
-    message = r"batch_idx 9 has 8 rows, the study asks for 9 \(see `corpus\.sequences` and `held_"
+    message = r"batch_idx 9 has 8 rows, the study requests 9 \(see `corpus\.sequences` and `held_"
     with pytest.raises(CorpusError, match=message):
         probe(pin, STEP_9, sequences=9)
 
@@ -310,13 +310,13 @@ def test_rows_that_are_no_tokens(hub: Hub, pin: Path, rows: Any, message: str) -
 
 def test_a_dataset_that_is_not_in_parquet(hub: Hub, pin: Path) -> None:
     publish(hub, {"train.jsonl": b"{}"})
-    with pytest.raises(CorpusError, match=r"no Parquet file but train\.jsonl; set `corpus\.revis"):
+    with pytest.raises(CorpusError, match=r"no Parquet file, only train\.jsonl; set `corpus\.revis"):
         probe(pin, KEYS)
 
 
 def test_a_file_that_is_broken_is_named(hub: Hub, pin: Path) -> None:
     publish(hub, {"train.parquet": b"PAR1 and then nothing of the kind PAR1"})
-    with pytest.raises(CorpusError, match=r"train\.parquet is not a whole Parquet file"):
+    with pytest.raises(CorpusError, match=r"train\.parquet is not a complete Parquet file"):
         probe(pin, KEYS)
 
 

@@ -66,7 +66,7 @@ def test_the_seed_draws_the_windows() -> None:
 
 
 def test_too_small_a_corpus_says_how_small() -> None:
-    message = r"has 59 tokens, enough for 5 sequences of 10; the study asks for 6 .*corpus\.seq"
+    message = r"has 59 tokens, enough for 5 sequences of 10; the study requests 6 .*corpus\.seq"
     with pytest.raises(CorpusError, match=message):
         windows(np.arange(59), 10, 6, 0)
 
@@ -207,7 +207,7 @@ def test_rows_longer_than_the_context_are_cut_with_a_warning() -> None:
         (np.arange(5), r"shape \(5,\) and type int64; expected two"),
         (np.zeros((4, 10)), "type float64; expected .* integers"),
         (np.zeros((4, 10), bool), "type bool"),
-        (np.zeros((2, 10), int), "has 2 rows; the study asks for 3"),
+        (np.zeros((2, 10), int), "has 2 rows; the study requests 3"),
         (np.zeros((4, 5), int), "has 5 columns; `corpus.length` is 8"),
         (np.full((4, 10), -1), "must be 0 or more, found -1 to -1"),
         (np.full((4, 10), 2**31), "found 2147483648 to"),

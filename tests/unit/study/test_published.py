@@ -447,7 +447,7 @@ def test_cka_on_another_probe_is_not_compared(probe: Probe) -> None:
 
 def test_gradients_are_not_computed_and_say_so() -> None:
     checks = [c for c in study() if "gradients" in c.what]
-    assert checks and {c.remark for c in checks} == {"this version computes no gradients"}
+    assert checks and {c.remark for c in checks} == {"gradients are not compared with the paper"}
 
 
 def test_checks_survive_their_table(tmp_path: Path) -> None:

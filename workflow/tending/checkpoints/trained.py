@@ -62,7 +62,7 @@ def problems(recipe: Recipe) -> Iterator[str]:
 
 
 def schedule(recipe: Recipe) -> list[int]:
-    """Return the steps at which training stores a checkpoint, ascending, on a Pythia-like schedule."""
+    """Return the steps of stored checkpoints, ascending, on a schedule like Pythia's."""
     doubling = [0, *(2**k for k in range(10))]
     regular = range(0, recipe.steps + 1, recipe.save_every)
     return sorted({*(s for s in doubling if s <= recipe.steps), *regular, recipe.steps})

@@ -1,7 +1,7 @@
-"""Rows of token lists out of Parquet files, reading as little of them as possible.
+"""Read rows of token lists from Parquet files, and as little else as possible.
 
-Footers say how many rows a row group has and between which values its step column lies; only
-the row groups that hold wanted rows are read, one column of each, up to the last wanted row.
+Footers give the number of rows of a row group and the range of its step column. Only the row
+groups that hold wanted rows are read, one column of each, up to the last wanted row.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ class Piece:
 
 
 def shards(paths: list[str], opened: Callable[[str], IO[bytes]]) -> Iterator[Shard]:
-    """The files with their footers, in order; no more than AT_ONCE are read ahead."""
+    """Yield the files with their footers, in order; at most AT_ONCE are read ahead."""
     from pyarrow import parquet
 
     def shard(path: str) -> Shard:
@@ -65,9 +65,9 @@ def shards(paths: list[str], opened: Callable[[str], IO[bytes]]) -> Iterator[Sha
 def rows_from(
     found: Iterator[Shard], column: str, start: int, count: int, see: str = SEE_RANGE
 ) -> list[Piece]:
-    """Rows start to start + count of the files joined; CorpusError if they have fewer.
+    """Select rows start to start + count of the concatenated files.
 
-    see: the keys of the config that the error names.
+    see: config keys that the error names. Raises CorpusError if the files have fewer rows.
     """
     pieces: list[Piece] = []
     first = 0
@@ -82,7 +82,7 @@ def rows_from(
         if first >= start + count:
             return pieces
     raise CorpusError(
-        f"the split has {first} rows, the study asks for {count} from row {start} on (see {see})"
+        f"the split has {first} rows, the study requests {count} from row {start} on (see {see})"
     )
 
 
@@ -94,10 +94,10 @@ def rows_of_step(
     count: int,
     see: tuple[str, str] = SEE_STEP,
 ) -> list[Piece]:
-    """The first `count` rows whose column `steps` is `step`.
+    """Select the first `count` rows whose column `steps` is `step`.
 
-    see: the keys of the config that an error names, of the step and of the number of rows.
-    Raises CorpusError if there are fewer, naming the nearest steps if there is none.
+    see: config keys that an error names, for the step and for the number of rows.
+    Raises CorpusError if there are fewer rows, naming the nearest steps if there are none.
     """
     pieces: list[Piece] = []
     missing, known = count, set[int]()
@@ -119,16 +119,17 @@ def rows_of_step(
             f"{max(known, default=None)}, among the nearest are {nearest} (see {see[0]})"
         )
     raise CorpusError(
-        f"{steps} {step} has {count - missing} rows, the study asks for {count} (see {see[1]})"
+        f"{steps} {step} has {count - missing} rows, the study requests {count} (see {see[1]})"
     )
 
 
 def first_with_step(
     paths: list[str], opened: Callable[[str], IO[bytes]], steps: str, step: int
 ) -> int:
-    """Index of the first file that can hold `step`, where rows ascend in the column `steps`.
+    """Return the index of the first file that can hold `step`, if rows ascend in column `steps`.
 
-    Halves the files by what their footers say. 0 where these say nothing, or no file goes so far.
+    Bisects the files by their footers. Returns 0 if these have no statistics, or if no file
+    extends to that step.
     """
     low, high = 0, len(paths)
     while low < high:
@@ -141,7 +142,7 @@ def first_with_step(
 
 
 def _last_step(shard: Shard, steps: str) -> int | None:
-    """The largest step in a file, as its footer says; None if it does not."""
+    """Return the largest step in a file according to its footer; None if it has no statistics."""
     _check_steps(shard, steps)
     metadata = shard.file.metadata
     largest = []
@@ -155,7 +156,7 @@ def _last_step(shard: Shard, steps: str) -> int | None:
 
 
 def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Integers, set[int]]:
-    """Rows of a row group at `step`, and steps that the group is now known to have."""
+    """Return a row group's rows at `step`, and the steps that it is now known to have."""
     metadata = shard.file.metadata.row_group(group)
     columns = (metadata.column(i) for i in range(metadata.num_columns))
     statistics = next(c.statistics for c in columns if c.path_in_schema == steps)
@@ -176,9 +177,9 @@ def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Inte
 
 
 def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[np.integer]:
-    """The token lists of all pieces, (rows, tokens), cut to `length` if they are not all alike.
+    """Stack the token lists of all pieces, (rows, tokens), cut to `length` if theirs differ.
 
-    Raises CorpusError if a row is missing, or if rows differ and no length fits them all.
+    Raises CorpusError if values are missing, or if lengths differ and `length` does not fit all.
     """
     import pyarrow
     import pyarrow.compute
@@ -186,13 +187,14 @@ def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[
     lists = pyarrow.concat_arrays([array for piece in pieces for array in _read(piece, column)])
     lengths = pyarrow.compute.list_value_length(lists)
     if lists.null_count or lists.flatten().null_count:
-        raise CorpusError(f"the column {column!r} has missing values among the rows asked for")
+        raise CorpusError(f"the column {column!r} has missing values among the requested rows")
     sizes = lengths.to_numpy(zero_copy_only=False)
     shortest, longest = int(sizes.min()), int(sizes.max())
     if shortest != longest and (length is None or length > shortest):
         raise CorpusError(
-            f"rows of {shortest} to {longest} tokens: row {int(sizes.argmin())} of those asked "
-            f"for is the shortest, and all must be alike; set `corpus.length` to {shortest} or less"
+            f"rows of {shortest} to {longest} tokens: row {int(sizes.argmin())} of those requested "
+            f"is the shortest, and all must be equally long; set `corpus.length` to {shortest} or "
+            f"less"
         )
     kept = longest if shortest == longest else int(length or shortest)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -218,7 +220,7 @@ def _read(piece: Piece, column: str) -> list[Any]:
 
 @contextmanager
 def _whole(path: str) -> Iterator[None]:
-    """CorpusError that names the file if what is in it cannot be read."""
+    """Raise CorpusError naming the file if its contents cannot be read."""
     from pyarrow import ArrowException
 
     try:
@@ -226,13 +228,13 @@ def _whole(path: str) -> Iterator[None]:
     except (ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise CorpusError(
-            f"{path} is not a whole Parquet file ({reason}); name another `corpus.revision`, or "
-            f"tell the dataset's owners"
+            f"{path} is not a complete Parquet file ({reason}); name another `corpus.revision`, or "
+            f"notify the dataset's owners"
         ) from None
 
 
 def texts(found: Iterator[Shard], column: str, start: int, stop: int | None) -> list[str]:
-    """The texts of rows start to stop of the files joined, missing ones as empty texts."""
+    """Return the texts of rows start to stop of the concatenated files, missing ones as ""."""
     taken: list[str] = []
     first = 0
     for shard in found:
@@ -269,7 +271,7 @@ def _check_texts(shard: Shard, column: str) -> None:
 
 
 def check_tokens(shard: Shard, column: str) -> None:
-    """CorpusError if a file has no column of lists of integers of that name."""
+    """Raise CorpusError if a file has no column of lists of integers of that name."""
     from pyarrow import types
 
     kind = _type(shard, column, "corpus.column")

@@ -1,4 +1,4 @@
-"""Which files of a dataset's repository make up a split, by the rules of the hub.
+"""The files of a dataset's repository that make up a split, by the rules of the hub.
 
 The dataset card's `configs` come first; without them, folders or files named after the split.
 https://huggingface.co/docs/hub/datasets-data-files-configuration
@@ -40,10 +40,10 @@ def split_files(
     config: str | None,
     split: str,
 ) -> list[str]:
-    """The Parquet files of a split in the order of its rows: as the card lists them, then by name.
+    """Return a split's Parquet files in the order of its rows: as the card lists them, then by name.
 
     files: all of the repository, sorted; card: the metadata at the head of its README.md.
-    Raises CorpusError naming what exists if there is no such config or split, or no Parquet.
+    Raises CorpusError listing the existing ones if there is no such config or split, or no Parquet.
     """
     entries = _configs(files, card, revision)
     entry = entries[_chosen(entries, config)]
@@ -63,7 +63,7 @@ def split_files(
 
 
 def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
+    """List the first names, and the number of further ones."""
     if not names:
         return "none"
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -73,7 +73,7 @@ def listed(names: list[str]) -> str:
 def _configs(
     files: list[str], card: Mapping[str, Any], revision: str
 ) -> dict[str, Mapping[str, Any]]:
-    """What the card says of each config; a repository without says nothing of its only one."""
+    """Return the card's entry for each config; without a card, an empty one for the only config."""
     entries = card.get("configs")
     if isinstance(entries, list) and entries and revision != CONVERTED:
         return {str(entry.get("config_name", "default")): entry for entry in entries}
@@ -88,7 +88,7 @@ def _configs(
 
 
 def _chosen(entries: Mapping[str, Mapping[str, Any]], config: str | None) -> str:
-    """The config asked for; else the default, else the only one."""
+    """Choose the requested config; else the default, else the only one."""
     if config is not None and config not in entries:
         raise CorpusError(
             f"no config {config!r}; available: {listed(list(entries))}. Name one in `corpus.config`"
@@ -106,7 +106,7 @@ def _chosen(entries: Mapping[str, Mapping[str, Any]], config: str | None) -> str
 
 
 def _declared(files: list[str], folder: str, data_files: Any) -> Splits:
-    """Files by split, as `data_files` of a card declares them: a text, a list, or by split."""
+    """Group files by split, as `data_files` of a card declares them: a text, a list, or by split."""
     try:
         if isinstance(data_files, Mapping):
             declared = dict(data_files)
@@ -131,7 +131,7 @@ def _list(value: Any) -> list[str]:
 
 
 def _by_name(files: list[str], folder: str) -> Splits:
-    """Files by split, from the names of shards, of folders or of files; else all are `train`."""
+    """Group files by split, by the names of shards, folders or files; else all are `train`."""
     start = len(folder) + 1 if folder else 0
     visible = [f for f in files if not re.search(r"(^|/)(\.|__)", f[start:])]
     visible = [f for f in visible if PurePosixPath(f).name not in NOT_DATA]
@@ -150,7 +150,7 @@ def _by_name(files: list[str], folder: str) -> Splits:
 
 
 def _named(part: str, split: str) -> bool:
-    """Whether a folder's or a file's name has the split's name as a word of its own."""
+    """Whether a folder's or a file's name contains the split's name as a separate word."""
     words = "|".join(KEYWORDS[split])
     return bool(re.search(f"(^|{_SEPARATOR})({words})({_SEPARATOR}|$)", part))
 
@@ -174,5 +174,5 @@ def _parquet(files: list[str], revision: str) -> list[str]:
     if not found:
         copy = "" if revision == CONVERTED else f"; set `corpus.revision` to {CONVERTED}, the hub's"
         copy += "" if revision == CONVERTED else " own Parquet copy, if this dataset has one"
-        raise CorpusError(f"the split has no Parquet file but {listed(sorted(files))}{copy}")
+        raise CorpusError(f"the split has no Parquet file, only {listed(sorted(files))}{copy}")
     return found

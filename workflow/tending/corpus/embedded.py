@@ -1,7 +1,7 @@
-"""Technical English that is on every machine: the docstrings of the pinned scientific packages.
+"""Technical English available on every machine: docstrings of the pinned scientific packages.
 
 Nothing is downloaded and no text is kept in the project. The same package versions give the
-same corpus, whose hash is recorded. One document is the prose of one source file; whole files
+same corpus, whose hash is recorded. A document is the prose of one source file; whole files
 are held out. Near-duplicates on both sides of the split are possible, because packages quote
 each other.
 """
@@ -32,7 +32,7 @@ _CODE = (">>>", "::", "```", "---")
 
 
 def documents() -> dict[str, str]:
-    """Prose by source file (package/path.py), in sorted order, paragraphs a line each."""
+    """Collect prose by source file (package/path.py), in sorted order, one paragraph per line."""
     seen: set[str] = set()
     prose: dict[str, str] = {}
     for package in PACKAGES:
@@ -47,7 +47,7 @@ def documents() -> dict[str, str]:
 
 
 def paragraphs(source: str) -> list[str]:
-    """Prose paragraphs of all triple-quoted strings in a Python source, white space folded."""
+    """Extract prose paragraphs from triple-quoted strings of a Python source, white space folded."""
     found = []
     for _, text in _STRING.findall(source):
         for block in re.split(r"\n\s*\n", text):
@@ -66,9 +66,9 @@ def _is_prose(paragraph: str) -> bool:
 
 
 def split(prose: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Training and held-out documents; files are held out by a hash of their name.
+    """Split into training and held-out documents; files are held out by a hash of their name.
 
-    A new file in a package then moves no other file across the split.
+    A new file in a package therefore moves no other file across the split.
     """
     budget = HELD_OUT_SHARE * sum(map(len, prose.values()))
     held_out: set[str] = set()
@@ -82,7 +82,7 @@ def split(prose: dict[str, str]) -> tuple[list[str], list[str]]:
 
 
 def train_tokenizer(texts: list[str]) -> "Tokenizer":
-    """Byte-level BPE of VOCABULARY entries, trained on `texts`."""
+    """Train a byte-level BPE of VOCABULARY entries on `texts`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -99,18 +99,18 @@ def train_tokenizer(texts: list[str]) -> "Tokenizer":
 
 
 def encode(tokenizer: "Tokenizer", texts: list[str]) -> Tokens:
-    """One stream of tokens, documents separated by END_OF_TEXT."""
+    """Encode texts as one stream of tokens, separated by END_OF_TEXT."""
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     return joined(encoded, tokenizer.token_to_id(END_OF_TEXT))
 
 
 def files(corpus: Mapping[str, Any], study: str) -> list[str]:
-    """The corpus that the workflow cuts itself."""
+    """Return the corpus file that the workflow builds itself."""
     return [paths.EMBEDDED_CORPUS.format(study=study)]
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """Windows of the held-out stream."""
+    """Draw windows of the held-out stream."""
     from tending.core import store
 
     stream = store.read_arrays(files[0], ["held_out"]).arrays["held_out"]

@@ -1,7 +1,7 @@
 """Token rows of a dataset on the Hugging Face hub: those of a training step, or a range.
 
-The dataset's revision is resolved to a commit once and pinned in a file of the study. Of its
-Parquet files only footers and the wanted rows are read, by range requests.
+The dataset's revision is resolved to a commit once and pinned in a file of the study. Only the
+footers and the wanted rows of its Parquet files are read, by range requests.
 """
 
 import json
@@ -34,7 +34,7 @@ logger = logging.getLogger("tending")
 
 @dataclass(frozen=True)
 class Pin:
-    """A dataset and the commit that its revision was when the study first asked."""
+    """A dataset, and the commit of its revision when the study first resolved it."""
 
     dataset: str
     revision: str
@@ -42,12 +42,12 @@ class Pin:
 
 
 def files(corpus: Mapping[str, Any], study: str) -> list[str]:
-    """The study's pin of the dataset."""
+    """Return the study's pin file of the dataset."""
     return [paths.CORPUS_REVISION.format(study=study)]
 
 
 def resolve(dataset: str, revision: str, path: Path) -> Pin:
-    """The commit of a revision, asked of the hub unless `path` holds it already; kept there."""
+    """Resolve a revision to its commit on the hub, unless `path` holds it, and write it there."""
     if path.exists():
         kept = read_pin(path)
         if (kept.dataset, kept.revision) == (dataset, revision):
@@ -58,7 +58,7 @@ def resolve(dataset: str, revision: str, path: Path) -> Pin:
 
 
 def read_pin(path: Path) -> Pin:
-    """The pin in a file; CorpusError if it holds something else."""
+    """Read the pin in a file; raise CorpusError if it holds something else."""
     try:
         return Pin(**json.loads(path.read_text("utf-8")))
     except (TypeError, ValueError) as error:
@@ -66,7 +66,7 @@ def read_pin(path: Path) -> Pin:
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """The first `sequences` rows of the step or range, read at the pinned commit."""
+    """Read the first `sequences` rows of the step or range at the pinned commit."""
     from tending.corpus import _parquet
 
     keys = wanted.keys
@@ -79,9 +79,9 @@ def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
 
 
 def opened(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, "Iterator[Shard]"]:
-    """The pin of the dataset, and the Parquet files of its config and split at that commit.
+    """Return the dataset's pin, and the Parquet files of its config and split at that commit.
 
-    Raises as `located` does.
+    Raises the same errors as `located`.
     """
     from tending.corpus import _parquet
 
@@ -90,7 +90,7 @@ def opened(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, "Iterator[Shard]
 
 
 def located(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, list[str], Opener]:
-    """The pin of the dataset, the paths of its Parquet files, and what opens one of them.
+    """Return the dataset's pin, the paths of its Parquet files, and a function that opens one.
 
     Raises CorpusError if the pin is of another dataset, its commit is gone, or there is no such
     split; HubError if the hub cannot be read.
@@ -99,7 +99,7 @@ def located(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, list[str], Open
     if (pin.dataset, pin.revision) != (keys["dataset"], keys.get("revision", REVISION)):
         raise CorpusError(
             f"{pinned} pins {pin.dataset} at {pin.revision}, the study names {keys['dataset']} "
-            f"at {keys.get('revision', REVISION)}; delete the file to pin anew"
+            f"at {keys.get('revision', REVISION)}; delete the file to pin it again"
         )
     _check_commit(pin, pinned)
     system, root = _file_system(), f"datasets/{pin.dataset}@{pin.commit}"
@@ -109,13 +109,13 @@ def located(pinned: Path, keys: Mapping[str, Any]) -> tuple[Pin, list[str], Open
 
 
 def parse_rows(text: str) -> tuple[int, int | None]:
-    """Start and end of a range START..STOP or START.. of rows, the end not included."""
+    """Parse a range START..STOP or START.. of rows, its end exclusive."""
     start, _, stop = text.partition("..")
     return int(start), int(stop) if stop else None
 
 
 def _pieces(shards: Any, keys: Mapping[str, Any], count: int) -> tuple[list[Any], str]:
-    """The wanted rows, and what they are in words."""
+    """Select the wanted rows, and describe them in words."""
     from tending.corpus import _parquet
 
     column, batch = keys["column"], keys.get("batch")
@@ -131,7 +131,7 @@ def _pieces(shards: Any, keys: Mapping[str, Any], count: int) -> tuple[list[Any]
 
 
 def _files(system: "HfFileSystem", root: str, pin: Pin, keys: Mapping[str, Any]) -> list[str]:
-    """The Parquet files of the config and split, relative to the repository."""
+    """Return the Parquet files of the config and split, relative to the repository."""
     from huggingface_hub import DatasetCard
 
     from tending.corpus import _splits
@@ -152,7 +152,7 @@ def _files(system: "HfFileSystem", root: str, pin: Pin, keys: Mapping[str, Any])
 
 
 def _commit(dataset: str, revision: str) -> str:
-    """The commit that a revision is now; HubError if the hub has no such dataset or revision."""
+    """Return a revision's current commit; raise HubError if the hub has no such revision."""
     what = f"dataset {dataset} at {revision} (see `corpus.dataset` and `corpus.revision`)"
     commit = client.patiently(lambda: _sha(dataset, revision), what)
     if commit is None:
@@ -161,7 +161,7 @@ def _commit(dataset: str, revision: str) -> str:
 
 
 def _check_commit(pin: Pin, path: Path) -> None:
-    """CorpusError if the pinned commit is gone, with what the revision is now."""
+    """Raise CorpusError, naming the revision's current commit, if the pinned one is gone."""
     from huggingface_hub.errors import RevisionNotFoundError
 
     def exists() -> bool:
@@ -179,14 +179,14 @@ def _check_commit(pin: Pin, path: Path) -> None:
         now = f"there is no {pin.revision!r} now"
     raise CorpusError(
         f"dataset {pin.dataset}: the commit {pin.commit} that this study is pinned to no longer "
-        f"exists, {now}; these tokens cannot be read again. Delete {path} to pin anew"
+        f"exists, {now}; these tokens cannot be read again. Delete {path} to pin it again"
     )
 
 
 def _sha(dataset: str, revision: str) -> str | None:
     from huggingface_hub import constants
 
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # the client itself would wait for ever
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # the client's default is to wait forever
     return client.api().dataset_info(dataset, revision=revision, timeout=timeout).sha
 
 
@@ -198,7 +198,7 @@ def _file_system() -> "HfFileSystem":
 
 
 def attributes(pin: Pin, keys: Mapping[str, Any], rows: str, files: list[str]) -> dict[str, str]:
-    """What the token file says of its origin."""
+    """Return the attributes by which the token file records its origin."""
     return {
         **asdict(pin),
         "config": keys.get("config", ""),

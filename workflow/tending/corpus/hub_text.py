@@ -21,12 +21,12 @@ TOKENIZER = True
 
 
 def files(corpus: Mapping[str, Any], study: str) -> list[str]:
-    """The study's pin of the dataset."""
+    """Return the study's pin file of the dataset."""
     return [paths.CORPUS_REVISION.format(study=study)]
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """Windows of the tokens of all rows asked for, drawn as from a text of one's own."""
+    """Draw windows of the tokens of all requested rows, as from a local text."""
     from tending.corpus import _parquet
 
     keys = wanted.keys
@@ -44,7 +44,7 @@ def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
 
 
 def _noting(shards: "Iterator[Shard]", paths: list[str]) -> "Iterator[Shard]":
-    """The shards, the path of each put down in `paths` when it is read."""
+    """Yield the shards, recording the path of each in `paths` when it is read."""
     for shard in shards:
         paths.append(shard.path)
         yield shard

@@ -16,14 +16,14 @@ END_OF_TEXT_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>")
 
 
 def files(corpus: Mapping[str, Any], study: str) -> list[str]:
-    """The text files named by `corpus.path`."""
+    """Return the text files named by `corpus.path`."""
     return [str(file) for file in text_files(Path(corpus["path"]))]
 
 
 def text_files(path: Path) -> list[Path]:
-    """The text files of a corpus: the file itself, or every file below a folder, sorted.
+    """List the text files of a corpus: the file itself, or every file below a folder, sorted.
 
-    Hidden files are left out. Raises CorpusError if there is none.
+    Hidden files are left out. Raises CorpusError if there are none.
     """
     if path.is_file():
         return [path]
@@ -38,7 +38,7 @@ def _hidden(path: Path) -> bool:
 
 
 def read(paths: list[Path]) -> list[str]:
-    """One document per file, in UTF-8; CorpusError names a file that is something else."""
+    """Read one document per file; raise CorpusError naming a file that is not text in UTF-8."""
     documents = []
     for path in paths:
         try:
@@ -51,7 +51,7 @@ def read(paths: list[Path]) -> list[str]:
 
 
 def load_tokenizer(path: Path) -> "Tokenizer":
-    """A tokenizer.json, or the one in a checkpoint folder."""
+    """Load a tokenizer.json, or the one in a checkpoint folder."""
     from tokenizers import Tokenizer
 
     file = path / "tokenizer.json" if path.is_dir() else path
@@ -67,12 +67,12 @@ def load_tokenizer(path: Path) -> "Tokenizer":
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """Windows of all documents' tokens."""
+    """Draw windows of all documents' tokens."""
     return windows_of(lambda: read(files), tokenizer, wanted)
 
 
 def windows_of(documents: Callable[[], list[str]], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """Windows of all documents' tokens, without the special tokens a tokenizer may add."""
+    """Draw windows of all documents' tokens, without the special tokens a tokenizer may add."""
     if tokenizer is None:
         raise CorpusError("a text needs a tokenizer; name one in `corpus.tokenizer`")
     bpe = load_tokenizer(tokenizer)

@@ -1,4 +1,4 @@
-"""A ready matrix of tokens: the rows a model was trained on, or anybody's own."""
+"""A ready-made matrix of tokens: the rows a model was trained on, or the user's own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,22 +15,22 @@ TOKENIZER = False
 
 
 def files(corpus: Mapping[str, Any], study: str) -> list[str]:
-    """The matrix named by `corpus.path`."""
+    """Return the file of the matrix, `corpus.path`."""
     return [str(corpus["path"])]
 
 
 def probe(files: list[Path], tokenizer: Path | None, wanted: Wanted) -> Probe:
-    """The first rows of the matrix."""
+    """Return the first rows of the matrix."""
     from tending.core import store
 
     return first_rows(store.read_matrix(files[0]), wanted)
 
 
 def first_rows(matrix: npt.NDArray[np.generic], wanted: Wanted) -> Probe:
-    """The first rows of a token matrix, cut to the length asked for and to the context.
+    """Return the first rows of a token matrix, cut to the requested length and to the context.
 
-    matrix: (rows, columns) of integers >= 0. The warning says if rows were cut to the context.
-    Raises CorpusError if the matrix is no such matrix or too small.
+    matrix: (rows, columns) of integers >= 0. A warning reports rows cut to the context.
+    Raises CorpusError if the matrix has another form or is too small.
     """
     if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.integer):
         raise CorpusError(
@@ -40,7 +40,7 @@ def first_rows(matrix: npt.NDArray[np.generic], wanted: Wanted) -> Probe:
     rows, columns = matrix.shape
     if rows < wanted.sequences:
         raise CorpusError(
-            f"the token matrix has {rows} rows; the study asks for {wanted.sequences} (see "
+            f"the token matrix has {rows} rows; the study requests {wanted.sequences} (see "
             f"`corpus.sequences` and `held_out_loss.sequences`)"
         )
     if wanted.length is not None and wanted.length > columns:

@@ -1,4 +1,4 @@
-"""How projections are cut into heads, for the layouts that several families share."""
+"""Splitting projections into heads, for layouts that several families share."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,13 +9,13 @@ Part = tuple[Any, Any | None]
 
 
 def fused(weights: Weights, module: str, output: str, heads: int) -> Attention:
-    """Value and output maps of a layer with one `module` for query, key and value."""
+    """Return value and output maps of a layer with one `module` for query, key and value."""
     value, bias = _interleaved(weights, module, heads, part=2)
     return _attention(weights, value, bias, output, heads)
 
 
 def fused_query_key(weights: Weights, module: str, heads: int) -> QueryKey:
-    """Query and key maps of such a layer."""
+    """Return query and key maps of such a layer."""
     query, key = (_interleaved(weights, module, heads, part) for part in (0, 1))
     return QueryKey(*query, *key)
 
@@ -23,7 +23,7 @@ def fused_query_key(weights: Weights, module: str, heads: int) -> QueryKey:
 def separate(
     weights: Weights, value: str, output: str, heads: int, value_heads: int | None = None
 ) -> Attention:
-    """Maps of a layer whose modules `value` and `output` hold W_V and W_O alone.
+    """Return the maps of a layer whose modules `value` and `output` hold W_V and W_O alone.
 
     W_V's rows and W_O's columns are [head, d_head]. With fewer value heads than heads
     (grouped-query attention), head h uses value head h // (heads / value_heads).
@@ -36,7 +36,7 @@ def separate(
 def separate_query_key(
     weights: Weights, query: str, key: str, heads: int, key_heads: int | None = None
 ) -> QueryKey:
-    """Maps of a layer whose modules `query` and `key` hold W_Q and W_K alone.
+    """Return the maps of a layer whose modules `query` and `key` hold W_Q and W_K alone.
 
     Rows are [head, d_head]; key heads are shared as value heads are.
     """
@@ -45,11 +45,11 @@ def separate_query_key(
 
 
 def _interleaved(weights: Weights, module: str, heads: int, part: int) -> Part:
-    """Query (0), key (1) or value (2) of a fused projection, (heads, d_head, d_model), and bias.
+    """Return query (0), key (1) or value (2) of a fused projection, with its bias.
 
-    Its rows are [head, (query, key, value), d_head]: each head's value rows follow its own query
-    and key rows. Cutting the matrix into thirds has the same shapes and mixes queries, keys and
-    values of the last heads.
+    The part has shape (heads, d_head, d_model). Rows of the projection are [head, (query, key,
+    value), d_head]: each head's value rows follow its own query and key rows. Splitting the matrix
+    into thirds gives the same shapes, but mixes queries, keys and values of the last heads.
     """
     rows = weights[f"{module}.weight"]
     bias = weights.get(f"{module}.bias")
@@ -61,7 +61,7 @@ def _interleaved(weights: Weights, module: str, heads: int, part: int) -> Part:
 
 
 def _rows(weights: Weights, module: str, heads: int, distinct: int) -> Part:
-    """A projection's rows and bias by head, of which `distinct` differ."""
+    """Return a projection's rows and bias by head, of which `distinct` are distinct."""
     rows = weights[f"{module}.weight"]
     bias = weights.get(f"{module}.bias")
     d_head, d_model = rows.shape[0] // distinct, rows.shape[1]
@@ -81,12 +81,12 @@ def _attention(weights: Weights, value: Any, bias: Any, output: str, heads: int)
 
 
 def columns(matrix: Any, heads: int) -> Any:
-    """W_O, (d_model, heads * d_head), as (heads, d_model, d_head)."""
+    """Reshape W_O, (d_model, heads * d_head), to (heads, d_model, d_head)."""
     return matrix.reshape(matrix.shape[0], heads, matrix.shape[1] // heads).swapaxes(0, 1)
 
 
 def _shared(values: Any, heads: int) -> Any:
-    """What every head uses: (value heads, ...) -> (heads, ...)."""
+    """Repeat shared values for every head: (value heads, ...) -> (heads, ...)."""
     if len(values) == heads:
         return values
     return values[[head // (heads // len(values)) for head in range(heads)]]

@@ -1,7 +1,7 @@
-"""The block layout of Llama, and what its kin do differently.
+"""The block layout of Llama, and the variations of related families.
 
-Projections q, k, v, o of their own, grouped-query attention, a gated MLP. A family of this
-layout is a `Layout` that names its differences.
+Separate projections q, k, v and o, grouped-query attention, a gated MLP. A family of this layout
+is a `Layout` that specifies its differences.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,13 @@ Shapes = dict[str, tuple[int, ...]]
 class Layout:
     """Llama's layout with a family's own defaults.
 
-    TIED: whether the head's matrix is the embedding's where config.json does not say.
-    d_head, value_heads, logit_cap: where config.json has no `head_dim`, `num_key_value_heads`,
-    `final_logit_softcapping`; None is d_model / heads, heads, no cap. optional_bias: options of
-    the config, false by default, with the projections that have a bias if set. biased:
-    projections that always have one. norms: those of a layer that have weights. qk_norm: whether
-    queries and keys have one, over each head or over all. final_norm: whether it has weights.
+    TIED: whether the head's matrix is the embedding's if config.json does not say.
+    d_head, value_heads, logit_cap: defaults if config.json has no `head_dim`,
+    `num_key_value_heads`, `final_logit_softcapping`; None is d_model / heads, heads, no cap.
+    optional_bias: options of the config, false by default, with the projections that have a bias
+    if they are set. biased: projections that always have a bias. norms: the norms of a layer that
+    have weights. qk_norm: the norm of queries and keys, over each head or over all heads; None if
+    they have none. final_norm: whether the final norm has weights.
     """
 
     PREFIX: ClassVar[str] = "model."
@@ -58,7 +59,7 @@ class Layout:
         )
 
     def shapes(self, config: Config) -> Shapes:
-        """Shape of every weight; old checkpoints' rotary buffers are no weights."""
+        """Return the shape of every weight; rotary buffers of old checkpoints are not weights."""
         sizes, layer = self.architecture(config), self._layer(config)
         final: Shapes = {"norm.weight": (sizes.d_model,)} if self.final_norm else {}
         return {

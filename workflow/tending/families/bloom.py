@@ -1,4 +1,4 @@
-"""BLOOM. Its attention and MLP modules add the residual; the maps here are the projections'."""
+"""BLOOM. Its attention and MLP modules add the residual; the modules named here do not."""
 
 from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
 
@@ -12,11 +12,11 @@ _CONTEXT = 2048
 
 
 def architecture(config: Config) -> Architecture:
-    """Sizes from config.json; ValueError where modules are bypassed, which nothing could see."""
+    """Read sizes from config.json; raise ValueError for options that bypass the hooked modules."""
     ranks = config.get("pretraining_tp", 1)
     if config.get("slow_but_exact") and ranks > 1:
         raise ValueError(
-            f"bloom with `slow_but_exact` and `pretraining_tp` = {ranks} computes past its output "
+            f"bloom with `slow_but_exact` and `pretraining_tp` = {ranks} bypasses its output "
             f"projections; set `slow_but_exact` to false in config.json"
         )
     d_model, heads = _size(config, "n_embed", "hidden_size"), _heads_of(config)
@@ -61,7 +61,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def value_module(layer: int) -> str:
-    """Query, key and value come from one fused projection of LN(x)."""
+    """The fused projection of LN(x) to query, key and value."""
     return f"h.{layer}.self_attention.query_key_value"
 
 

@@ -1,7 +1,7 @@
 """Gemma 4, text models whose layers are all alike: Gemma 3 with a norm on every head's values.
 
-Options that make layers differ, or share keys and values, are refused: the published models use
-them, so this is for models trained from a config of their own.
+Options that make layers differ, or share keys and values, are rejected: the published models use
+them, so this family is for models trained from a custom config.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Any
 from tending.families import Architecture, Attention, Config, Weights
 from tending.families._llama_layout import SANDWICH_NORMS, Layout, Shapes
 
-_GLOBAL_D_HEAD = 512  # of full-attention layers, where a config names no other
+_GLOBAL_D_HEAD = 512  # of full-attention layers, unless a config names another
 _REFUSED = {
     "num_kv_shared_layers": "layers that reuse another layer's keys and values have no W_V",
     "attention_k_eq_v": "values that are the keys have no projection of their own",
@@ -20,7 +20,7 @@ _REFUSED = {
 
 class _Alike(Layout):
     def architecture(self, config: Config) -> Architecture:
-        """Sizes from config.json; ValueError if the layers are not all alike."""
+        """Read sizes from config.json; raise ValueError if the layers are not all alike."""
         for option, reason in _REFUSED.items():
             if config.get(option):
                 raise ValueError(
@@ -39,7 +39,7 @@ class _Alike(Layout):
         return sizes
 
     def shapes(self, config: Config) -> Shapes:
-        """Shape of every weight; the factor `layer_scalar` of each layer is a buffer, no weight."""
+        """Return the shape of every weight; each layer's factor `layer_scalar` is a buffer."""
         narrow = config.get("hidden_size_per_layer_input", 256)
         found = super().shapes(config)
         return found | self._inputs_per_layer(config, narrow) if narrow else found
@@ -66,7 +66,7 @@ class _Alike(Layout):
 
 
 def _overrides(config: Config) -> list[dict[str, Any]]:
-    """What single layers change; a config that does not say has wider full-attention layers."""
+    """Return the overrides of single layers; by default full-attention layers are wider."""
     if "per_layer_config" in config:
         return list(config["per_layer_config"].values())
     return [{"head_dim": config.get("global_head_dim", _GLOBAL_D_HEAD)}]

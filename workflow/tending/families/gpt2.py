@@ -27,7 +27,7 @@ def architecture(config: Config) -> Architecture:
 
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """Shape of every weight; the causal masks `attn.bias` of old checkpoints are no weights."""
+    """Return the shape of every weight; causal masks `attn.bias` in old files are not weights."""
     sizes = architecture(config)
     d, mlp = sizes.d_model, config.get("n_inner") or 4 * sizes.d_model
     maps = {
@@ -51,7 +51,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def value_module(layer: int) -> str:
-    """Query, key and value come from one fused projection of LN(x)."""
+    """The fused projection of LN(x) to query, key and value."""
     return f"h.{layer}.attn.c_attn"
 
 

@@ -51,7 +51,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def value_module(layer: int) -> str:
-    """Query, key and value come from one fused projection of LN(x)."""
+    """The fused projection of LN(x) to query, key and value."""
     return f"layers.{layer}.attention.query_key_value"
 
 
@@ -61,7 +61,7 @@ def attention_module(layer: int) -> str:
 
 
 def attention_aside(config: Config, layer: int) -> str | None:
-    """Attention stands beside the MLP, unless `use_parallel_residual` is false."""
+    """The attention module, parallel to the MLP unless `use_parallel_residual` is false."""
     return f"layers.{layer}.attention" if config.get("use_parallel_residual", True) else None
 
 
@@ -92,10 +92,10 @@ def attention(weights: Weights, config: Config, layer: int) -> Attention:
 
 
 def published_attention(weights: Weights, config: Config, layer: int) -> Attention:
-    """The maps as the code of arXiv 2410.11451 took them: values are the last third of the rows.
+    """Return the maps as the code of arXiv 2410.11451 splits them: values are the last third.
 
-    These are the queries, keys and values of the last third of the heads. The output map is cut
-    as in `attention`.
+    This third of the rows holds the queries, keys and values of the last third of the heads. The
+    output map is split as in `attention`.
     """
     sizes = architecture(config)
     heads, d_head, d = sizes.heads, sizes.d_head, sizes.d_model

@@ -1,4 +1,4 @@
-"""Llama: the layout as it is, with biases where the config asks for them."""
+"""Llama: the layout as it is, with biases where the config enables them."""
 
 from tending.families._llama_layout import ATTENTION, MLP, Layout
 

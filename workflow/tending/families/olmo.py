@@ -1,4 +1,4 @@
-"""OLMo: Llama whose norms have no weights, and which may clip queries, keys and values."""
+"""OLMo: Llama with norms that have no weights, and optional clipping of queries, keys, values."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from tending.families._llama_layout import Layout
 
 class _Clipped(Layout):
     def attention(self, weights: Weights, config: Config, layer: int) -> Attention:
-        """Value and output maps; values are cut off at `clip_qkv` after their projection."""
+        """Value and output maps; values are clipped to +-`clip_qkv` after their projection."""
         return replace(super().attention(weights, config, layer), clip=config.get("clip_qkv"))
 
 

@@ -69,7 +69,7 @@ def mlp_in_module(layer: int) -> str:
 
 
 def mlp_out_module(layer: int) -> str:
-    """The down-projection; transformers gives it all tokens in one row, without batches."""
+    """The down-projection; transformers passes it all tokens flattened, without a batch axis."""
     return f"decoder.layers.{layer}.fc2"
 
 

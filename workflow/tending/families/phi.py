@@ -63,7 +63,7 @@ def attention_module(layer: int) -> str:
 
 
 def attention_aside(config: Config, layer: int) -> str:
-    """Attention stands beside the MLP."""
+    """The attention module, which runs in parallel with the MLP."""
     return f"layers.{layer}.self_attn"
 
 

@@ -1,4 +1,4 @@
-"""Qwen3: Llama with heads of a width of their own and a norm on each query and key head."""
+"""Qwen3: Llama with an independent head width and a norm on each query and key head."""
 
 from tending.families._llama_layout import Layout
 

@@ -1,4 +1,4 @@
-"""SmolLM3: Llama that leaves out the rotary positions in some layers; its head is tied."""
+"""SmolLM3: Llama without rotary positions in some layers and with a tied head."""
 
 from tending.families._llama_layout import ATTENTION, MLP, Layout
 

@@ -44,7 +44,7 @@ def draw(tables: Mapping[str, pd.DataFrame], options: Options) -> Figure:
         if quantity == SIMILARITY:
             row[0].set_ylim(*_panels.score_limits(pd.concat(shown), pd.concat(nulls)))
     axes[0][0].set_ylabel("CKA (debiased)\nwith the checkpoint before")
-    axes[1][0].set_ylabel("speed since then\n(radians per training)")
+    axes[1][0].set_ylabel("speed since then\n(radians per training run)")
     for ax in axes[0]:
         _panels.zero_line(ax)
     title = (

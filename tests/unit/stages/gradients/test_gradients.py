@@ -344,7 +344,7 @@ def test_half_of_what_was_tried_is_next_also_in_a_small_batch() -> None:
     with room_for(model, 3, backward=False):
         list(of_batches(model, named, settings, lambda _: None, warnings.append))
     assert warnings == [
-        "one: out of memory with 4 sequences at a time; starting the batch anew with 2"
+        "one: out of memory with 4 sequences at a time; restarting the batch with 2"
     ]
 
 

@@ -172,7 +172,7 @@ class _Summing:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self._warn(
-                f"{name}: out of memory with {tried} sequences at a time; starting the batch anew "
+                f"{name}: out of memory with {tried} sequences at a time; restarting the batch "
                 f"with {smaller}"
             )
             self._micro_batch = smaller

@@ -180,7 +180,7 @@ def _study_check(
 ) -> Check:
     computed, remark = None, ""
     if value.quantity not in METRICS:
-        remark = "this version computes no gradients"
+        remark = "gradients are not compared with the paper"
     elif value.quantity == "cka" and departure:
         remark = departure
     else:
