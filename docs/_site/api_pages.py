@@ -52,8 +52,9 @@ def index(packages: list[str]) -> str:
 
 
 def modules(package: str) -> list[str]:
-    """Names of the public modules in a package, sorted."""
-    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    """Names of the public modules in a package, sorted; none of a module that is a file."""
+    places = getattr(importlib.import_module(package), "__path__", [])
+    found = pkgutil.iter_modules(places)
     return sorted(module.name for module in found if not module.name.startswith("_"))
 
 

@@ -310,7 +310,7 @@ def test_rows_that_are_no_tokens(hub: Hub, pin: Path, rows: Any, message: str) -
 
 def test_a_dataset_that_is_not_in_parquet(hub: Hub, pin: Path) -> None:
     publish(hub, {"train.jsonl": b"{}"})
-    with pytest.raises(CorpusError, match=r"no Parquet file, only train\.jsonl; set `corpus\.revis"):
+    with pytest.raises(CorpusError, match=r"no Parquet file, only train\.jsonl; set `corpus\.rev"):
         probe(pin, KEYS)
 
 

@@ -117,7 +117,7 @@ def test_a_study_that_is_cut_off_says_why_and_leaves_nothing_half_done(scene: Sc
     commit = scene.commits["b"][4]
     message = f"org/b at {commit[:10]}, {LAST_SHARD}: the hub still fails after 6 attempts"
     assert scene.first.output.count(message) == 1
-    assert "(status 500); run again later: what is downloaded is kept" in scene.first.output
+    assert "(status 500); run again later: downloaded data is kept" in scene.first.output
     assert "Traceback" not in scene.first.output
     results = [name for name in scene.left if "b/step4" in name and "/logs/" not in name]
     folder = "results/tiny/weights/b/step4.incoming"

@@ -124,5 +124,5 @@ def test_the_target_plan_prints_and_makes_nothing(tmp_path: Path) -> None:
 
 def test_nothing_runs_without_commits() -> None:
     resolve_first.refuse_work({"plan"})
-    with pytest.raises(ValueError, match="fetch cannot run beside the target `plan`; name `plan`"):
+    with pytest.raises(ValueError, match="fetch cannot run alongside the target `plan`; name"):
         resolve_first.refuse_work({"plan", "fetch", "spectra"})

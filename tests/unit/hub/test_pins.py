@@ -55,7 +55,7 @@ def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("not json", "is not a pin file .* delete it to resolve the revisions anew"),
+        ("not json", "is not a pin file .* delete it to resolve the revisions again"),
         ('{"models": {}}', "is not a pin file"),
         ('{"schema_version": 99, "models": {}}', "has schema version 99, .* reads 1"),
         ('{"schema_version": 1, "models": {"m": {}}}', "is not a pin file"),

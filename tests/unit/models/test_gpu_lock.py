@@ -70,7 +70,7 @@ def test_a_job_waits_while_all_are_taken(
     with caplog.at_level(logging.INFO), gpu_lock.taken("auto") as device:
         assert device.index == 1
     assert len(waited) == 2
-    assert caplog.text.count("all 3 GPUs are taken") == 1
+    assert caplog.text.count("all 3 GPUs are in use") == 1
     for context in (held[0], held[2]):
         context.__exit__(None, None, None)
 

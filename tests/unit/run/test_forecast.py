@@ -102,7 +102,7 @@ def test_results_are_sized_by_shapes_or_by_those_that_are_there() -> None:
 
 
 def test_time_is_that_of_jobs_that_ran() -> None:
-    assert "No time can be told yet: no job of this study has run." in said()
+    assert "No time can be estimated yet: no job of this study has run." in said()
     for step, seconds in ((0, 1800), (4, 5400)):
         file = Path(f"results/s/benchmarks/activations/m/step{step}.tsv")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def test_time_is_that_of_jobs_that_ran() -> None:
 
 
 def test_a_finished_study() -> None:
-    assert said([]) == "The study s: everything is there, a run would do nothing."
+    assert said([]) == "The study s: everything exists, a run would do nothing."
 
 
 @pytest.mark.parametrize(

@@ -108,26 +108,26 @@ REFUSED: dict[str, tuple[Config, str]] = {
             "components": ["mlp_out", "residual"],
             "spectrum": ["gini", {"name": "hoyer", "components": ["residual"]}],
         },
-        "spectrum: hoyer cannot be taken of 'residual', which is not among the `components` that "
-        "have weights: mlp_out",
+        "spectrum: hoyer cannot be applied to 'residual', which is not among the `components` "
+        "that have weights: mlp_out",
     ),
     "restricted to what is not asked for": (
         {"similarity": ["cka", {"name": "rsa_pearson", "components": ["mlp_in"]}]},
-        "similarity: rsa_pearson cannot be taken of 'mlp_in'",
+        "similarity: rsa_pearson cannot be applied to 'mlp_in'",
     ),
     "the first restricted": (
         {"similarity": [{"name": "cka", "components": ["mlp_out"]}, "rsa_pearson"]},
-        "similarity: cka is what figures show of all components, so it cannot be restricted to "
+        "similarity: figures show cka for all components, so it cannot be restricted to "
         "some; write its name alone, or put another first",
     ),
     "what figures prefer restricted": (
         {"similarity": ["cka", {"name": "cka_debiased", "components": ["mlp_out"]}]},
-        "similarity: cka_debiased is what figures show of all components, so it cannot be "
+        "similarity: figures show cka_debiased for all components, so it cannot be "
         "restricted to some; write its name alone",
     ),
     "twice": (
         {"spectrum": ["gini", "hoyer", {"name": "hoyer", "components": ["mlp_out"]}]},
-        "spectrum: hoyer is there 2 times; name it once",
+        "spectrum: hoyer is listed 2 times; name it once",
     ),
 }
 

@@ -208,7 +208,7 @@ def test_a_family_without_a_published_cut_is_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match=r"llama does not have; remove `published` from `defin"):
         published_family("llama")
     (first, _) = problems(config(lambda c: c.update(definitions=["correct", "published"])))
-    assert first.startswith("models: one: the published definition cuts a fused query_key_value")
+    assert first.startswith("models: one: the published definition splits a fused query_key_value")
 
 
 # The config

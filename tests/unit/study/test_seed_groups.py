@@ -84,7 +84,7 @@ def test_learning_rates_are_the_recipes_or_as_models_say() -> None:
         ),
         (
             lambda made: made["models"][2]["recipe"].update(seed=1),
-            "models: group a: a1 and a2 are the same training; give each its own seed",
+            "models: group a: a1 and a2 are the same training run; give each its own seed",
         ),
         (
             lambda made: (

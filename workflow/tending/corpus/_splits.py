@@ -40,7 +40,7 @@ def split_files(
     config: str | None,
     split: str,
 ) -> list[str]:
-    """Return a split's Parquet files in the order of its rows: as the card lists them, then by name.
+    """Return a split's Parquet files in row order: as the card lists them, then by name.
 
     files: all of the repository, sorted; card: the metadata at the head of its README.md.
     Raises CorpusError listing the existing ones if there is no such config or split, or no Parquet.
@@ -106,7 +106,7 @@ def _chosen(entries: Mapping[str, Mapping[str, Any]], config: str | None) -> str
 
 
 def _declared(files: list[str], folder: str, data_files: Any) -> Splits:
-    """Group files by split, as `data_files` of a card declares them: a text, a list, or by split."""
+    """Group files by split, as `data_files` of a card declares: a text, a list, or by split."""
     try:
         if isinstance(data_files, Mapping):
             declared = dict(data_files)

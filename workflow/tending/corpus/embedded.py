@@ -47,7 +47,7 @@ def documents() -> dict[str, str]:
 
 
 def paragraphs(source: str) -> list[str]:
-    """Extract prose paragraphs from triple-quoted strings of a Python source, white space folded."""
+    """Extract prose paragraphs from a source's triple-quoted strings, white space folded."""
     found = []
     for _, text in _STRING.findall(source):
         for block in re.split(r"\n\s*\n", text):

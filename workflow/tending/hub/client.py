@@ -1,8 +1,8 @@
-"""Talking to the Hugging Face hub: one client, patience, and errors that say what to do.
+"""Access to the Hugging Face hub: one client, retries, and errors that name a remedy.
 
 Token, endpoint, cache and offline mode come from the usual environment variables (HF_TOKEN,
-HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE). huggingface_hub is imported when it is needed, so that
-planning a study does not pay for it.
+HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE). huggingface_hub is imported only when needed, so that it
+does not slow down planning.
 """
 
 import errno
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 ATTEMPTS = 6
-LONGEST_PAUSE = 60.0  # seconds, of our own; what a server asks for may be longer
+LONGEST_PAUSE = 60.0  # seconds, of our own; a server may request a longer one
 TIMEOUT = 60.0  # seconds
-LONGEST_WISH = 900.0  # seconds that a server may ask for
-PASSING = (408, 429, 500, 502, 503, 504)  # statuses that may be gone at the next attempt
+LONGEST_WISH = 900.0  # seconds, the longest pause accepted from a server
+PASSING = (408, 429, 500, 502, 503, 504)  # transient statuses, worth another attempt
 
 T = TypeVar("T")
 
@@ -28,27 +28,26 @@ logger = logging.getLogger("tending")
 
 
 class HubError(ValueError):
-    """What the hub could not give, and the remedy."""
+    """A request that the hub could not fulfil, with the remedy."""
 
 
 class CutShortError(OSError):
-    """A download that ended before the last byte, or after it."""
+    """A download with fewer bytes than listed, or more."""
 
 
 def api() -> "HfApi":
-    """A client of the hub, that waits for an answer TIMEOUT seconds at most."""
+    """Return a client of the hub that waits at most TIMEOUT seconds for an answer."""
     from huggingface_hub import HfApi, get_session
 
-    get_session().timeout = TIMEOUT  # the client itself would wait for ever
+    get_session().timeout = TIMEOUT  # the client's default is to wait forever
     return HfApi(endpoint=endpoint())
 
 
 def patiently(call: Callable[[], T], what: str) -> T:
-    """Call, and again after a pause if what failed may pass: 408, 429, 5xx, a broken connection.
+    """Call, retrying after transient failures: 408, 429, 5xx, a broken connection.
 
-    Pauses grow and are random, so that many jobs do not come back at once; a Retry-After of the
-    server is honoured. Raises HubError naming `what` after ATTEMPTS, or at once if waiting cannot
-    help.
+    Pauses grow and are random, so that many jobs do not retry at once; the server's Retry-After is
+    honoured. Raises HubError naming `what` after ATTEMPTS, or at once if waiting cannot help.
     """
     from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
@@ -65,7 +64,7 @@ def patiently(call: Callable[[], T], what: str) -> T:
 
 @contextmanager
 def clear(what: str) -> Iterator[None]:
-    """Turn the client's exceptions into a HubError that names `what`; no token is ever in one."""
+    """Turn the client's exceptions into a HubError naming `what`, which never holds a token."""
     import httpx2
     from huggingface_hub import errors
 
@@ -73,7 +72,7 @@ def clear(what: str) -> Iterator[None]:
         yield
     except errors.OfflineModeIsEnabled:
         raise HubError(f"{what}: {_OFFLINE}") from None
-    except FileNotFoundError as error:  # the client's file system hides the reason behind it
+    except FileNotFoundError as error:  # the client's file system hides the cause in it
         if not isinstance(error.__cause__, Exception):
             raise
         with clear(what):
@@ -83,7 +82,7 @@ def clear(what: str) -> Iterator[None]:
     except httpx2.RequestError as error:
         raise HubError(
             f"{what}: no answer from {endpoint()} ({type(error).__name__}); check the network "
-            f"and HF_ENDPOINT, then run again: what is downloaded is kept"
+            f"and HF_ENDPOINT, then run again: downloaded data is kept"
         ) from None
     except CutShortError as error:
         raise HubError(
@@ -94,18 +93,18 @@ def clear(what: str) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise HubError(
-            f"{what}: the disk is full; free some space and run again: what is downloaded is kept"
+            f"{what}: the disk is full; free some space and run again: downloaded data is kept"
         ) from None
 
 
 _OFFLINE = (
     "offline mode is on, and it is not in the local cache; unset HF_HUB_OFFLINE, or download it "
-    "before with the same HF_HOME"
+    "beforehand with the same HF_HOME"
 )
 
 
 def _refusal(error: Exception) -> str:
-    """What a status of the hub means, and the remedy."""
+    """Explain a status of the hub, with the remedy."""
     from huggingface_hub import errors
 
     status = _status(error)
@@ -113,9 +112,9 @@ def _refusal(error: Exception) -> str:
         return "gated; accept its terms on its page, then set HF_TOKEN to a token of that account"
     if isinstance(error, errors.RevisionNotFoundError):
         return (
-            "the hub has no such revision; check its name, or, if the study has pinned it: the "
-            "repository's history was rewritten and these bytes are gone, so take the step out of "
-            "`steps`, or delete it in the pin file to take what its revision holds now"
+            "the hub has no such revision; check its name. If the study has pinned it, the "
+            "repository's history was rewritten and these bytes are gone: remove the step from "
+            "`steps`, or delete it in the pin file to use the revision's present contents"
         )
     if isinstance(error, errors.EntryNotFoundError):
         return "the hub has no such file in this revision"
@@ -125,18 +124,18 @@ def _refusal(error: Exception) -> str:
         return f"the hub refuses access (status {status}); check HF_TOKEN and its permissions"
     if _wish(error) > LONGEST_WISH:
         return (
-            f"the hub asks to come back in {_wish(error):.0f} s (status {status}); run again then: "
-            f"what is downloaded is kept"
+            f"the hub requests a pause of {_wish(error):.0f} s (status {status}); run again after "
+            f"it: downloaded data is kept"
         )
     if status == 429:
         return (
             f"the hub still limits the rate after {ATTEMPTS} attempts (status 429); run again "
-            f"later, or set HF_TOKEN for a higher limit: what is downloaded is kept"
+            f"later, or set HF_TOKEN for a higher limit: downloaded data is kept"
         )
     if status in PASSING:
         return (
             f"the hub still fails after {ATTEMPTS} attempts (status {status}); run again later: "
-            f"what is downloaded is kept"
+            f"downloaded data is kept"
         )
     return f"the hub answers with status {status}"
 
@@ -158,7 +157,7 @@ def _passes(error: BaseException) -> bool:
 
 
 def _pause(state: "RetryCallState") -> float:
-    """Seconds to the next attempt: random within a growing bound, after what the server asks."""
+    """Return the pause in seconds: the requested one, plus a random one within growing bounds."""
     from tenacity import wait_random_exponential
 
     error = state.outcome.exception() if state.outcome else None
@@ -168,7 +167,7 @@ def _pause(state: "RetryCallState") -> float:
 
 
 def _wish(error: BaseException | None) -> float:
-    """Seconds that the server asks to wait, 0 if it does not."""
+    """Return the pause that the server requests, in seconds; 0 if it requests none."""
     from email.utils import parsedate_to_datetime
 
     from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
@@ -179,7 +178,7 @@ def _wish(error: BaseException | None) -> float:
         return float(value)
     with suppress(TypeError, ValueError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    limit = parse_ratelimit_headers(headers)  # what the hub itself sends with a 429
+    limit = parse_ratelimit_headers(headers)  # sent by the hub with a 429
     return float(limit.reset_in_seconds) if limit and limit.remaining == 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Files of a repository on the hub: resumed where they stopped, checked by their hash."""
+"""Downloads of single files from the hub: resumed where they stopped, verified by hash."""
 
 import hashlib
 import logging
@@ -22,12 +22,12 @@ def download(
     target: Path,
     progress: Progress = lambda _: None,
 ) -> None:
-    """Get one file of a model repository at a commit, checked against what the hub lists of it.
+    """Download one file of a model repository at a commit, verified by its size and hash.
 
-    A file in the local cache of huggingface_hub is linked, not fetched. Otherwise it grows beside
-    `target`, under a name of its content, goes on where an earlier attempt stopped, even one of a
-    killed process, and gets its name when its hash is right. progress(bytes) is called with what
-    arrives. Raises client.HubError.
+    A file in the local cache of huggingface_hub is linked, not fetched. Otherwise it is downloaded
+    beside `target`, under a name made from its hash, resuming where an earlier attempt stopped,
+    even one of a killed process, and is renamed once its hash is right. progress(bytes) is called
+    with the number of bytes received. Raises client.HubError.
     """
     what = f"{repository} at {commit[:10]}, {name}"
     if target.exists() and matches(target, expected):
@@ -40,15 +40,15 @@ def download(
         target.symlink_to(cached.resolve())
         return
     partial = target.parent / f".{(expected.sha256 or expected.blob)[:16]}.partial"
-    for _ in range(2):  # what grew over several attempts may be wrong; a fresh copy then is not
+    for _ in range(2):  # a file resumed several times may be wrong where a fresh copy is not
         _get(repository, commit, name, expected.size, partial, progress)
         if matches(partial, expected):
             partial.replace(target)
             return
-        logger.info("%s: the bytes are not those that the hub lists; once more", what)
+        logger.info("%s: the bytes differ from those that the hub lists; downloading again", what)
         partial.unlink()
     raise client.HubError(
-        f"{what}: the bytes received are not those that the hub lists (sha256 "
+        f"{what}: the bytes received differ from those that the hub lists (sha256 "
         f"{expected.sha256 or expected.blob}), twice; something between here and the hub changes "
         f"them: try another network, or run again later"
     )
@@ -64,7 +64,7 @@ def _cached(repository: str, commit: str, name: str) -> Path | None:
 def _get(
     repository: str, commit: str, name: str, size: int, partial: Path, progress: Progress
 ) -> None:
-    """Fetch what `partial` lacks, for as long as patience brings it further."""
+    """Fetch the rest of `partial`, starting over as long as each series of retries adds to it."""
     had, what = _size(partial), f"{repository} at {commit[:10]}, {name}"
     while True:
         try:
@@ -84,10 +84,10 @@ def _size(path: Path) -> int:
 def _grow(
     repository: str, commit: str, name: str, size: int, partial: Path, progress: Progress
 ) -> None:
-    """Fetch what `partial` lacks of a file of `size` bytes, in one attempt.
+    """Fetch the rest of a file of `size` bytes into `partial`, in one attempt.
 
-    The client's own download does the same, but waits by a clock of its own, and loses what it
-    has of its last 10 MiB when a connection breaks.
+    The client's own download does the same, but with its own timing of retries, and it loses up to
+    the last 10 MiB when a connection breaks.
     """
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
@@ -106,14 +106,14 @@ def _grow(
             headers["Range"] = f"bytes={file.tell()}-"
         with get_session().stream("GET", url, headers=headers, timeout=client.TIMEOUT) as answer:
             hf_raise_for_status(answer)
-            if file.tell() and answer.status_code == 200:  # the whole file all the same
+            if file.tell() and answer.status_code == 200:  # the whole file despite the range
                 file.seek(0)
                 file.truncate()
             for piece in answer.iter_bytes():
                 file.write(piece)
                 progress(len(piece))
         if file.tell() != size:
-            raise client.CutShortError(f"the hub sent {file.tell()} bytes and lists {size}")
+            raise client.CutShortError(f"the hub sent {file.tell()} bytes, but lists {size}")
 
 
 def matches(path: Path, expected: File) -> bool:

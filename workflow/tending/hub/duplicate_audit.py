@@ -1,7 +1,7 @@
-"""Whether revisions that should differ hold the same weights, by the hashes that the hub lists.
+"""Audit for revisions that should differ but hold the same weights, by the hub's hashes.
 
 Suites have been published in which the branch of one step holds another step's weights, or one
-shard of the final model. Nothing needs to be downloaded to see that.
+shard of the final model. This can be seen without a download.
 """
 
 from collections import defaultdict
@@ -24,11 +24,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Listed:
-    """One weight file of one revision, and which other revisions hold the same bytes.
+    """One weight file of one revision, and the other revisions that hold the same bytes.
 
-    step is None for the branch main. same: names of the other revisions, by step. expected says
-    why the sameness is no mistake; empty if it is one, or if there is none. believed: of several
-    that are alike by mistake, this is the one whose weights they are.
+    step is None for the branch main. same: names of the other revisions, by step. expected: why
+    the match is legitimate; empty if it is a mistake, or if there is no match. believed: of several
+    that match by mistake, this is the one to which the weights belong.
     """
 
     model: str
@@ -44,9 +44,9 @@ class Listed:
 
 
 def listing(model: str, pins: Pins, steps: Iterable[int], last: int) -> list[Listed]:
-    """Every weight file of the steps, and of main, with the revisions that hold the same bytes.
+    """List the weight files of the steps and of main, with the revisions that hold the same bytes.
 
-    last: the step that the training ended with. Steps 0 and 1 may be alike, because many trainings
+    last: the last step of the training run. Steps 0 and 1 may match, because many training runs
     begin with a learning rate of 0; main may be the last step. Every other pair should differ.
     """
     used: list[tuple[int | None, str]] = [(step, pins.revisions[step].name) for step in steps]
@@ -75,17 +75,17 @@ def _compared(
         expected = "main is the last step"
     elif steps <= {0, 1} and not with_main:
         expected = "the first update of many trainings has learning rate 0"
-    # main is what was released: it says which of several that are alike is the last step's
+    # main is the released model: it decides which of several that match is the last step
     believed = entry.step is None or (entry.step == last and (with_main or pins.main is None))
     same = tuple(dict.fromkeys(name for _, name in others))
     return replace(entry, same=same, expected=expected, believed=believed)
 
 
 def mistaken_steps(listed: Iterable[Listed]) -> dict[int, list[Listed]]:
-    """Steps whose weights cannot be trusted, with their entries.
+    """Return the steps whose weights cannot be trusted, with their entries.
 
-    Which of two identical revisions is the right one cannot be told from outside, so both are
-    named; only the last step is believed, where main holds the same weights.
+    Which of two identical revisions is right cannot be seen from outside, so both are named; only
+    the last step is believed, if main holds the same weights.
     """
     steps: dict[int, list[Listed]] = defaultdict(list)
     for entry in listed:
@@ -95,7 +95,7 @@ def mistaken_steps(listed: Iterable[Listed]) -> dict[int, list[Listed]]:
 
 
 def described(mistaken: Mapping[int, list[Listed]]) -> str:
-    """The mistaken steps in words, for an error or a warning."""
+    """Describe the mistaken steps, for an error or a warning."""
     return "; ".join(
         f"step {step}: {entries[0].file} is also that of {', '.join(entries[0].same)}"
         for step, entries in sorted(mistaken.items())
@@ -103,7 +103,7 @@ def described(mistaken: Mapping[int, list[Listed]]) -> str:
 
 
 def row(study: str, entry: Listed, policy: str) -> dict[str, object]:
-    """One row of the audit's table; verdict says what the study makes of it."""
+    """Build one row of the audit's table; verdict states the study's decision."""
     if not entry.same:
         verdict = "unique"
     elif entry.expected:
@@ -127,7 +127,7 @@ def row(study: str, entry: Listed, policy: str) -> dict[str, object]:
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> "pd.DataFrame":
-    """The audit's table, in the order of the rows."""
+    """Build the audit's table, in the order of the rows."""
     import pandas as pd
 
     kinds = dict.fromkeys(COLUMNS, "string") | {"step": "Int64", "bytes": "Int64"}

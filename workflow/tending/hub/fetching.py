@@ -1,4 +1,4 @@
-"""Weights from the hub: fetched whole and checked, kept while a stage needs them, then deleted."""
+"""Weights from the hub: fetched and verified, kept while a stage needs them, then deleted."""
 
 import json
 import logging
@@ -18,22 +18,22 @@ from tending.models import checkpoint_record
 from tending.models.checkpoint_record import Checkpoint
 from tending.models.weights import FORMATS
 
-PINNED = ".pinned.json"  # in a folder of weights: which commit it holds
+PINNED = ".pinned.json"  # in a folder of weights: its commit and files
 GIB = 2**30
 
 
 def fetch(repository: str, revision: Revision, folder: Path, progress: Progress) -> list[str]:
-    """Bring the config and the weights of a pinned revision into `folder`; names of the files.
+    """Download config and weights of a pinned revision into `folder`; return the files' names.
 
-    A whole folder of the same commit is left as it is, one of another is deleted. Files grow in a
-    folder beside it, which takes the name when all are there and checked, so that what has it is
-    whole; an interrupted download goes on from there. progress(bytes) is called with what arrives.
-    Raises HubError.
+    A complete folder of the same commit is left as it is, one of another commit is deleted. Files
+    are downloaded into a folder beside it, which is renamed when all of them are verified, so that
+    `folder` is always complete; an interrupted download resumes. progress(bytes) is called with
+    the number of bytes received. Raises HubError.
     """
     present = _present(folder, revision.commit)
     if present:
         return present
-    shutil.rmtree(folder, ignore_errors=True)  # else there were two of this checkpoint
+    shutil.rmtree(folder, ignore_errors=True)  # or two copies would take space
     logging.info("fetching %s of %s at %s", revision.name, repository, revision.commit)
     incoming = folder.with_name(f"{folder.name}.incoming")
     incoming.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def fetch(repository: str, revision: Revision, folder: Path, progress: Progress)
         expected = revision.files[name]
         downloads.download(repository, revision.commit, name, expected, incoming / name, progress)
     for stale in [path for path in incoming.iterdir() if path.name not in names]:
-        stale.unlink()  # of a commit that was fetched here before and is not any more
+        stale.unlink()  # left from fetching another commit
     described = {"commit": revision.commit, "files": names}
     atomic.write_text(incoming / PINNED, json.dumps(described))
     incoming.rename(folder)
@@ -51,17 +51,17 @@ def fetch(repository: str, revision: Revision, folder: Path, progress: Progress)
 
 
 def _present(folder: Path, commit: str) -> list[str]:
-    """Names of the files in a whole folder of this commit, or nothing."""
+    """Return the files' names if the folder holds this commit completely, or nothing."""
     marker = folder / PINNED
     if not marker.exists():
         return []
     described = json.loads(marker.read_text("utf-8"))
-    there = all((folder / name).exists() for name in described["files"])  # links may lead nowhere
+    there = all((folder / name).exists() for name in described["files"])  # links may dangle
     return sorted(described["files"]) if there and described["commit"] == commit else []
 
 
 def _needed(repository: str, revision: Revision, incoming: Path) -> list[str]:
-    """config.json and the weights in one format, safetensors before .bin, shards by their index."""
+    """List config.json and the weights in one format, safetensors before .bin, shards by index."""
     there = revision.files
     for single, index in FORMATS:
         if single in there:
@@ -103,10 +103,10 @@ def arrived(
     keep: bool = False,
     first: bool = False,
 ) -> Checkpoint:
-    """Fetch a checkpoint, once there is room, and inspect it; its record says how to do so again.
+    """Fetch a checkpoint, once there is room, and inspect it; its record allows fetching it again.
 
-    keep: the study keeps its weights, so there is room for all; first: others wait for this one.
-    Raises HubError, and InterruptedError if the run ends before there is room.
+    keep: the study keeps its weights, so their number has no limit; first: other jobs wait for
+    this one. Raises HubError, and InterruptedError if the run ends before there is room.
     """
     claim = Claim(None if keep else weight_shelf.limit(), patient=True, first=first)
     with _there(repository, revision, entry, claim, progress):
@@ -122,7 +122,7 @@ def arrived(
 def _there(
     repository: str, revision: Revision, entry: Entry, claim: Claim, progress: Progress
 ) -> AbstractContextManager[None]:
-    """Have a pinned revision whole on the shelf while the block runs."""
+    """Keep a pinned revision complete on the shelf while the block runs."""
     return weight_shelf.using(
         entry,
         claim,
@@ -132,7 +132,7 @@ def _there(
 
 
 def tokenizer(pinned: Pins, digest: str, folder: Path) -> Path:
-    """The tokenizer.json with this hash, from any pinned revision, brought into `folder`.
+    """Download the tokenizer.json with this hash, from any pinned revision, into `folder`.
 
     Raises HubError if none holds it.
     """
@@ -152,12 +152,11 @@ def tokenizer(pinned: Pins, digest: str, folder: Path) -> Path:
 def weights(
     record: Checkpoint, study: str, keep: bool = False, progress: Progress = lambda _: None
 ) -> Iterator[None]:
-    """Have a checkpoint's weights in its folder while the block runs.
+    """Keep a checkpoint's weights in its folder while the block runs.
 
-    Weights from elsewhere than the hub are just there. Those of the hub are fetched again if they
-    are gone, and deleted after the block when nothing more is made from them in this run, unless
-    `keep` says otherwise. If the block fails they stay, for the next run or until others need
-    their room.
+    Weights that are not from the hub are always there. Those from the hub are fetched again if
+    they are missing, and deleted after the block once this run needs them no more, unless `keep`
+    is set. If the block fails they stay, for the next run or until others need the space.
     """
     if not record.repository:
         yield

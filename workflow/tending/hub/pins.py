@@ -1,11 +1,11 @@
-"""The pin file: which commit and which bytes every revision of a study meant when it was resolved.
+"""The pin file: the commit and the file hashes of every revision when a study resolved it.
 
-A study keeps it, so that a rerun months later reads the same bytes or says that it cannot. It
-needs no hub to be read. What it says of a model is valid for one repository and one way of naming
-revisions; a model that changes either is resolved anew.
+A study keeps it, so that a rerun months later reads the same bytes or reports that it cannot. It
+is read without the hub. An entry is valid for one repository and one way of naming revisions; a
+model that changes either is resolved again.
 
-A file that comes with a study may also say what is known of a model before the hub is asked: which
-steps there are and how large their files are, but no commits. That is enough to plan, and no more.
+A file that comes with a study may also describe a model before the hub is queried: its steps and
+the sizes of their files, but no commits. That is enough to plan, and no more.
 """
 
 import json
@@ -31,9 +31,9 @@ class PinError(ValueError):
 
 @dataclass(frozen=True)
 class File:
-    """One file of a revision: bytes, and what the hub says of its content.
+    """One file of a revision: its size in bytes, and the hash of its content on the hub.
 
-    sha256 for files in large-file storage; blob, the git object id, for the others.
+    sha256 is given for files in large-file storage; blob, the git object id, for the others.
     """
 
     size: int
@@ -45,8 +45,8 @@ class File:
 class Revision:
     """A resolved revision. files: config, tokenizer, and weights in every format there is.
 
-    commit is empty for one that is known, but of which the hub was not asked yet; sizes of its
-    files are then estimates, and nothing is said of their contents.
+    commit is empty for one that is known but was not queried from the hub yet; the sizes of its
+    files are then estimates, and their hashes are missing.
     """
 
     name: str
@@ -54,16 +54,16 @@ class Revision:
     files: dict[str, File]
 
     def weights(self) -> dict[str, File]:
-        """The weight files."""
+        """Return the weight files."""
         return {name: file for name, file in self.files.items() if _WEIGHTS.fullmatch(name)}
 
 
 @dataclass(frozen=True)
 class Pins:
-    """Everything resolved of one model.
+    """Everything resolved for one model.
 
     naming: the repository's way of naming revisions, as text; existing: step -> revision for
-    every step on the hub; config: config.json of the last step asked for; main: the branch.
+    every step on the hub; config: config.json of the last requested step; main: the branch main.
     """
 
     repository: str
@@ -74,17 +74,17 @@ class Pins:
     main: Revision | None = None
 
     def pinned(self) -> set[int]:
-        """The steps whose commits are known."""
+        """Return the steps whose commits are known."""
         return {step for step, revision in self.revisions.items() if revision.commit}
 
 
 def naming(model: Model) -> str:
-    """How a model's revisions are named, as a text that changes when they are named otherwise."""
+    """Serialise the naming of a model's revisions, as a text that changes with the naming."""
     return json.dumps([model.get("revision", "step{step}"), model.get("index_steps")])
 
 
 def read(path: Path) -> dict[str, Pins]:
-    """Pins by model, none if there is no file; PinError if it is not a pin file."""
+    """Read pins by model, none if there is no file; raise PinError if it is not a pin file."""
     try:
         return _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
@@ -98,19 +98,19 @@ def _read(path: Path, changed: int) -> dict[str, Pins]:
         if content["schema_version"] != SCHEMA_VERSION:
             raise PinError(
                 f"{path} has schema version {content['schema_version']}, this version of tending "
-                f"reads {SCHEMA_VERSION}; delete it to resolve the revisions anew"
+                f"reads {SCHEMA_VERSION}; delete it to resolve the revisions again"
             )
         return {name: _pins(fields) for name, fields in content["models"].items()}
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise PinError(
-            f"{path} is not a pin file ({error!r}); delete it to resolve the revisions anew"
+            f"{path} is not a pin file ({error!r}); delete it to resolve the revisions again"
         ) from None
 
 
 def write(pins: Mapping[str, Pins], path: Path) -> None:
-    """Write the pin file, steps ascending, so that versions of it compare well.
+    """Write the pin file, steps ascending, so that versions of it are easy to compare.
 
-    Revisions without a commit are left out: what is known before the hub was asked is no pin.
+    Revisions without a commit are left out: they are not pinned.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -120,9 +120,9 @@ def write(pins: Mapping[str, Pins], path: Path) -> None:
 
 
 def of(model: Model, path: Path) -> Pins | None:
-    """What a pin file says of a model, or None.
+    """Return a pin file's entry on a model, or None.
 
-    A file that pins it for another repository, or under another naming, says nothing of it.
+    An entry for another repository, or with another naming, does not count.
     """
     pins = read(path).get(model["name"])
     if pins and (pins.repository, pins.naming) == (model["repository"], naming(model)):
@@ -131,9 +131,9 @@ def of(model: Model, path: Path) -> Pins | None:
 
 
 def joined(found: Sequence[Pins]) -> Pins | None:
-    """Several pins of one model as one; the later say what is newer. None if there are none.
+    """Merge several pins of one model; later ones take precedence. None if there are none.
 
-    What the hub said comes before what was known without it.
+    Answers of the hub take precedence over descriptions without it.
     """
     if not found:
         return None
@@ -181,7 +181,7 @@ def _pins(fields: dict[str, Any]) -> Pins:
 
 
 def _known(fields: dict[str, Any]) -> Pins:
-    """What is known without the hub, in its short form: every revision has the same files."""
+    """Parse a description without the hub, in short form: all revisions have the same files."""
     (naming, _), steps = json.loads(fields["naming"]), expand(fields["steps"], None)
     existing = {step: naming.format(step=step) for step in steps}
     files = {name: File(size) for name, size in fields["files"].items()}

@@ -1,7 +1,7 @@
-"""What jobs must know of the run that they belong to, written by its main process.
+"""The state of a run, written by its main process for its jobs.
 
-A job that waits for room on the shelf cannot see whether anybody will ever make some: whether
-other jobs are running, have failed, or will not be started any more. Snakemake knows.
+A job that waits for room on the shelf cannot see whether any will ever be freed: whether other
+jobs are running, have failed, or will never start. Snakemake can.
 """
 
 import json
@@ -21,8 +21,10 @@ WORKING, FETCHING, ENDING = "working", "fetching", "ending"
 
 @dataclass(frozen=True)
 class Run:
-    """fetching: all its running jobs are fetches; ending: it starts no more jobs, and lets those
-    that are running finish. given_up: files that will not be made, since a job has failed.
+    """The state of a run.
+
+    fetching: all running jobs are fetches; ending: no more jobs are started, and those that are
+    running may finish. given_up: files that will not be made, because a job has failed.
     """
 
     state: str = WORKING
@@ -30,7 +32,7 @@ class Run:
 
 
 def seen(study: str) -> Run:
-    """The study's run, as its main process last said."""
+    """Read the state of the study's run, as last written by its main process."""
     try:
         told = json.loads(Path(paths.WEIGHTS_RUN.format(study=study)).read_text("utf-8"))
     except FileNotFoundError:
@@ -39,7 +41,7 @@ def seen(study: str) -> Run:
 
 
 def state_of(scheduler: Any) -> Run:
-    """The state of Snakemake's scheduler."""
+    """Return the state of the run, from Snakemake's scheduler."""
     lost = snakemake_internals.given_up(scheduler)
     files = frozenset(str(file) for job in lost for file in job.output)
     if snakemake_internals.ending(scheduler):
@@ -50,7 +52,7 @@ def state_of(scheduler: Any) -> Run:
 
 
 class Watch:
-    """A thread of the main process that keeps the study's file up to date while a run lasts."""
+    """A thread of the main process that keeps the state's file up to date during a run."""
 
     def __init__(self, study: str) -> None:
         self.file = Path(paths.WEIGHTS_RUN.format(study=study))
@@ -58,14 +60,14 @@ class Watch:
         self.thread: Thread | None = None
 
     def start(self, scheduler: Any) -> None:
-        """Begin, before the first job; scheduler: Snakemake's, of this run."""
+        """Start, before the first job; scheduler: Snakemake's, of this run."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self._write(Run())
         self.thread = Thread(target=self._follow, args=(scheduler,), daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
-        """End, and leave nothing for the next run."""
+        """Stop, and leave nothing for the next run."""
         self.ended.set()
         if self.thread:
             self.thread.join()
@@ -80,7 +82,7 @@ class Watch:
                 written = now
 
     def _write(self, run: Run) -> None:
-        """At once and without fsync: after a crash it means nothing."""
+        """Write the file atomically, without fsync: it has no meaning after a crash."""
         partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
         told = {"state": run.state, "given_up": sorted(run.given_up)}
         partial.write_text(json.dumps(told), "utf-8")

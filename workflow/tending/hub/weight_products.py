@@ -1,4 +1,7 @@
-"""What a run is going to make from downloaded weights, and what of it is made. Standard library."""
+"""Outputs this run will derive from downloaded weights, and which of them exist.
+
+Standard library only.
+"""
 
 import json
 from collections.abc import Collection, Iterable
@@ -9,10 +12,10 @@ from tending.core import atomic, paths
 
 
 def await_products(study: str, planned: Iterable[str]) -> None:
-    """Note, when a run starts, which products of weights it is going to make.
+    """Record, when a run starts, which products of weights it will make.
 
-    One that is planned counts as made only when it is newer than this note: a product of earlier
-    settings still lies there until its job starts. Without a note, what exists is made.
+    A planned product counts as made only if it is newer than this note: one of earlier settings
+    stays until its job starts. Without a note, every product that exists counts as made.
     """
     note = Path(paths.WEIGHTS_AWAITED.format(study=study))
     atomic.write_text(note, json.dumps(sorted(planned)))
@@ -20,14 +23,14 @@ def await_products(study: str, planned: Iterable[str]) -> None:
 
 
 def products(study: str, model: str, step: int) -> list[Path]:
-    """The files that are made from a checkpoint's weights, as far as it is known what is asked."""
+    """Return the files derived from a checkpoint's weights, as far as the request is known."""
     noted = Path(paths.WEIGHTS_AWAITED.format(study=study)).exists()
     patterns = [*paths.WEIGHT_PRODUCTS, *(paths.ASKED_WEIGHT_PRODUCTS if noted else ())]
     return [Path(pattern.format(study=study, model=model, step=step)) for pattern in patterns]
 
 
 def is_made(product: Path, study: str) -> bool:
-    """Whether nothing more has to be done for a product of weights in this run."""
+    """Whether this run has nothing more to do for a product of weights."""
     note = Path(paths.WEIGHTS_AWAITED.format(study=study))
     if not note.exists():
         return product.exists()
@@ -38,13 +41,13 @@ def is_made(product: Path, study: str) -> bool:
 
 
 def all_made(study: str, model: str, step: int, given_up: Collection[str] = ()) -> bool:
-    """Whether this run makes nothing more of a checkpoint's weights; given_up: what has failed."""
+    """Whether this run is done with a checkpoint's weights; given_up: products that failed."""
     made = products(study, model, step)
     return all(is_made(product, study) or str(product) in given_up for product in made)
 
 
 def waits_for_reference(study: str, model: str, step: int) -> bool:
-    """Whether a divergence of this checkpoint cannot be taken yet: the reference is not made."""
+    """Whether this checkpoint's divergence must wait, because the reference is not made yet."""
     own = {"study": study, "model": model, "step": step}
     needed = (paths.REFERENCE, paths.DIVERGENCE)
     noted = Path(paths.WEIGHTS_AWAITED.format(study=study)).exists()

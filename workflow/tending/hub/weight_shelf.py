@@ -1,8 +1,8 @@
-"""The shelf of downloaded checkpoints: how many there are at a time, who uses them, which goes.
+"""The shelf of downloaded checkpoints: how many may exist, which are in use, which to delete.
 
-Every checkpoint has a lock, which jobs share while they use it and which who fills or deletes it
-has alone. The shelf has one too, held for moments, under which a checkpoint gets a place or loses
-it. The system lets go of both with the process, however that ends. Standard library only.
+Every checkpoint has a lock: jobs share it while they use the checkpoint, and a job that fills or
+deletes it holds it exclusively. The shelf has a lock too, held only briefly, to reserve or release
+a slot. The system releases both when the process ends, however it ends. Standard library only.
 """
 
 import fcntl
@@ -20,8 +20,8 @@ from typing import IO
 from tending.core import paths
 from tending.hub import run_watch, weight_products
 
-LIMIT_VARIABLE = "TENDING_LIVE_CHECKPOINTS"  # for jobs: how many there may be
-PER_GPU = 2  # one in use, one on its way
+LIMIT_VARIABLE = "TENDING_LIVE_CHECKPOINTS"  # passes the limit to jobs
+PER_GPU = 2  # one in use, one being fetched
 POLL_SECONDS = 0.5
 IDLE_SECONDS = 10.0  # longer than a job takes from its start to its use of weights
 STUCK_SECONDS = 120.0  # longer than a scheduler takes to see that a job is done
@@ -40,17 +40,17 @@ class Entry:
 
     @property
     def folder(self) -> Path:
-        """Where its weights are when they are whole."""
+        """The folder of its complete weights."""
         return Path(paths.WEIGHTS.format(study=self.study, model=self.model, step=self.step))
 
     @property
     def incoming(self) -> Path:
-        """Where they are before; the folder also says that the checkpoint has its place."""
+        """The folder of weights that are being fetched; it also reserves the checkpoint's slot."""
         return self.folder.with_name(f"{self.folder.name}.incoming")
 
     @property
     def deleted(self) -> Path:
-        """Where they are while they are deleted."""
+        """The folder of weights that are being deleted."""
         return self.folder.with_name(f"{self.folder.name}.deleted")
 
     @property
@@ -63,42 +63,42 @@ class Entry:
 
 @dataclass
 class Claim:
-    """What a job wants of the shelf.
+    """A job's request for a slot on the shelf.
 
-    bound: how many checkpoints there may be; None for any number. patient: whether it waits until
-    one is no longer needed, as a job does that holds nothing others need. One that holds a core or
-    a GPU waits while any is used, and then takes the place of one that is still needed, though that
-    will be fetched again: who would use it may be waiting for this core. first: whether others wait
-    for this one.
+    bound: how many checkpoints there may be; None for any number. patient: whether the job waits
+    until a checkpoint is no longer needed, as one does that occupies nothing others need. A job
+    that occupies a core or a GPU waits while any checkpoint is in use, and then replaces one that
+    is still needed, although that must be fetched again: the job that needs it may be waiting for
+    this core. first: whether other jobs wait for this one.
     """
 
     bound: int | None
     patient: bool = False
     first: bool = False
-    scene: list[Entry] | None = None  # what lay there unused when it looked last, and since when
+    scene: list[Entry] | None = None  # checkpoints that were idle at the last look, and since when
     since: float = field(default_factory=time.monotonic)
 
 
 def announce(asked: int | None, gpus: int | None) -> None:
-    """Tell the jobs of this run how many checkpoints there may be.
+    """Set the limit on checkpoints for the jobs of this run.
 
-    Through the environment: as a parameter of jobs it would have them made again.
+    It is passed in the environment: as a parameter of jobs it would cause reruns.
     """
     os.environ[LIMIT_VARIABLE] = str(places(asked, gpus))
 
 
 def places(asked: int | None, gpus: int | None) -> int:
-    """How many checkpoints there may be: as the config asks, else PER_GPU for every GPU."""
+    """Return how many checkpoints there may be: as configured, else PER_GPU for every GPU."""
     return asked or PER_GPU * (gpus or 1)
 
 
 def limit() -> int:
-    """How many checkpoints there may be, as the run says."""
+    """Return how many checkpoints there may be, as set by the run."""
     return int(os.environ.get(LIMIT_VARIABLE, PER_GPU))
 
 
 def entries(study: str) -> list[Entry]:
-    """All that is on the shelf: whole, on its way, or not wholly deleted yet."""
+    """List all checkpoints on the shelf: complete, being fetched, or not fully deleted."""
     root = Path(paths.WEIGHTS.format(study=study, model="", step="")).parent
     named = ((path.parent.name, _NAME.fullmatch(path.name)) for path in root.glob("[!.]*/step*"))
     return sorted({Entry(study, model, int(name[1])) for model, name in named if name})
@@ -108,32 +108,32 @@ def entries(study: str) -> list[Entry]:
 def using(
     entry: Entry, claim: Claim, whole: Callable[[], bool], fill: Callable[[], object]
 ) -> Iterator[None]:
-    """Have a checkpoint on the shelf while the block runs: nobody deletes it meanwhile.
+    """Keep a checkpoint on the shelf while the block runs, safe from deletion.
 
-    whole() says whether it is there as it should be; fill() fetches it, once there is room.
-    Raises InterruptedError if the run ends before there is any.
+    whole() returns whether it is there and complete; fill() fetches it, once there is room.
+    Raises InterruptedError if the run ends before there is room.
     """
     held, there = _taken(entry, claim, whole)
     with held:
         if not there:
             fill()
-            with _shelf(entry.study):  # else somebody could take it between the two locks
+            with _shelf(entry.study):  # otherwise another job could take it between the two locks
                 fcntl.flock(held, fcntl.LOCK_SH)
         try:
             yield
         finally:
-            os.utime(held.fileno())  # when it was used last
+            os.utime(held.fileno())  # record the time of its last use
 
 
 def discard(entry: Entry) -> None:
-    """Delete a checkpoint that was used, unless it is used or something is still made from it."""
+    """Delete a checkpoint after use, unless another job uses it or a product still needs it."""
     with _shelf(entry.study):
         if weight_products.all_made(entry.study, entry.model, entry.step):
             _evicted(entry)
 
 
 def trim(study: str, bound: int) -> None:
-    """Before a run: finish deletions that were cut off, and keep no more than there may be."""
+    """Finish interrupted deletions before a run, and delete checkpoints beyond the limit."""
     with _shelf(study):
         there = entries(study)
         _down_to(bound, there, _by_use(there))
@@ -146,11 +146,11 @@ def sweep(
     planned: Collection[tuple[str, int]],
     patterns: Collection[str] = paths.WEIGHT_PRODUCTS,
 ) -> None:
-    """Delete, at the end of a good run, what killed jobs and dropped steps have left behind.
+    """Delete leftovers of killed jobs and dropped steps, at the end of a successful run.
 
-    planned: model and step of every checkpoint of the study; patterns: of what it makes from
-    weights. Weights of these from which something is still to be made stay, half-fetched ones too,
-    and whatever another process holds.
+    planned: model and step of every checkpoint of the study; patterns: paths of the products of
+    weights. Planned weights that a product still needs stay, even if only partly fetched, and so
+    do all that another process holds.
     """
     root = Path(paths.WEIGHTS.format(study=study, model="", step="")).parent
     for entry in entries(study):
@@ -160,11 +160,11 @@ def sweep(
             with _shelf(study):
                 _evicted(entry)
     if not entries(study):
-        shutil.rmtree(root, ignore_errors=True)  # the locks, and the note of what was awaited
+        shutil.rmtree(root, ignore_errors=True)  # the locks, and the note of awaited products
 
 
 def _taken(entry: Entry, claim: Claim, whole: Callable[[], bool]) -> tuple[IO[str], bool]:
-    """A checkpoint's lock, and whether it is whole; if so shared, else alone, with a place."""
+    """Return a checkpoint's lock, shared if it is complete, else exclusive and with a slot."""
     told = None
     while True:
         with _shelf(entry.study):
@@ -183,12 +183,12 @@ def _taken(entry: Entry, claim: Claim, whole: Callable[[], bool]) -> tuple[IO[st
         if told is None or time.monotonic() - told > TOLD_SECONDS:
             told = time.monotonic()
             names = ", ".join(map(str, there))
-            logging.info("%s waits for room; downloaded, %s allowed: %s", entry, claim.bound, names)
+            logging.info("%s waits for room (limit %s); on disk: %s", entry, claim.bound, names)
         time.sleep(POLL_SECONDS)
 
 
 def _room(entry: Entry, claim: Claim) -> bool:
-    """Whether there is room for a checkpoint, or could be made."""
+    """Whether there is room for a checkpoint, or room could be made."""
     others = [other for other in entries(entry.study) if other != entry]
     if claim.bound is None:
         return True
@@ -198,15 +198,15 @@ def _room(entry: Entry, claim: Claim) -> bool:
     bound, stuck = claim.bound, _stuck(run, others, claim)
     own = (entry.study, entry.model, entry.step)
     if claim.patient and not (claim.first or stuck) and weight_products.waits_for_reference(*own):
-        bound -= 1  # its weights will stay until the reference has been here
+        bound -= 1  # its weights will stay until the reference has been processed
     spare = [other for other in others if _spare(other, run.given_up)]
     if stuck and len(others) >= bound:
-        logging.info("no job uses any weights that are here; those used longest ago make room")
+        logging.info("no job uses the downloaded weights; deleting the least recently used")
     return _down_to(bound - 1, others, _by_use(others) if stuck else spare)
 
 
 def _stuck(run: run_watch.Run, others: list[Entry], claim: Claim) -> bool:
-    """Whether nobody has used what is there for a while, and nobody may come before this job."""
+    """Whether no checkpoint was used for a while, and no other job could free one first."""
     quiet = _idle(others) and (run.state == run_watch.FETCHING or not claim.patient)
     if not quiet or others != claim.scene:
         claim.scene, claim.since = others if quiet else None, time.monotonic()
@@ -215,7 +215,7 @@ def _stuck(run: run_watch.Run, others: list[Entry], claim: Claim) -> bool:
 
 
 def _down_to(count: int, there: list[Entry], order: Iterable[Entry]) -> bool:
-    """Delete in this order what is not in use, until no more than `count` are left."""
+    """Delete checkpoints that are not in use, in this order, until at most `count` are left."""
     left = len(there)
     for entry in order:
         if left <= count:
@@ -225,7 +225,7 @@ def _down_to(count: int, there: list[Entry], order: Iterable[Entry]) -> bool:
 
 
 def _by_use(there: list[Entry]) -> list[Entry]:
-    """What nobody needs first, then what was used longest ago."""
+    """Sort for deletion: those no longer needed first, then the least recently used."""
 
     def last(entry: Entry) -> tuple[bool, float]:
         return not _spare(entry), entry.lock.stat().st_mtime if entry.lock.exists() else 0.0
@@ -234,7 +234,7 @@ def _by_use(there: list[Entry]) -> list[Entry]:
 
 
 def _spare(entry: Entry, given_up: Collection[str] = ()) -> bool:
-    """Whether this run makes nothing more of what lies there."""
+    """Whether this run no longer needs the checkpoint's weights, or there are none."""
     own = (entry.study, entry.model, entry.step)
     lies = entry.folder.exists() or entry.incoming.exists()
     return not lies or weight_products.all_made(*own, given_up)
@@ -249,19 +249,19 @@ def _idle(there: list[Entry]) -> bool:
 
 
 def _evicted(entry: Entry) -> bool:
-    """Delete a checkpoint, and its model's folder with the last one; False if it is in use."""
+    """Delete a checkpoint, and its model's folder with the last; return False if in use."""
     held = _locked(entry.lock, fcntl.LOCK_EX)
     if held is None:
         return False
     with held:
-        shutil.rmtree(entry.deleted, ignore_errors=True)  # of a job that was killed here
+        shutil.rmtree(entry.deleted, ignore_errors=True)  # left by a job that was killed here
         if entry.folder.exists():
             entry.folder.rename(entry.deleted)
         for path in (entry.incoming, entry.deleted):
             shutil.rmtree(path, ignore_errors=True)
-        with suppress(OSError):  # others are in it
+        with suppress(OSError):  # it holds other checkpoints
             entry.folder.parent.rmdir()
-        logging.info("weights of %s are deleted", entry)
+        logging.info("deleted the weights of %s", entry)
     return not (entry.incoming.exists() or entry.deleted.exists())
 
 
@@ -275,9 +275,9 @@ def _shelf(study: str) -> Iterator[None]:
 
 
 def _locked(path: Path, kind: int) -> IO[str] | None:
-    """The open file with its lock, to be closed, or None where another process has it."""
+    """Return the locked file, which the caller closes, or None if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")  # NFS wants both: to read for a shared lock, to write for the other
+    file = path.open("a+")  # NFS: reading for shared locks, writing for exclusive ones
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What a checkpoint is and whether it can be used, before a GPU is touched.
+"""Inspection and record of a checkpoint, before a GPU is used.
 
 The record of a checkpoint names its folder and files, their hashes, its family and its size.
 Every later stage starts from the record.
@@ -16,7 +16,7 @@ from tending.core import atomic, provenance
 from tending.families import Family, family, tied
 from tending.models.weights import CheckpointError, WeightFiles, read_config, weight_files
 
-VERSION = 1  # raise it when a record says other things of the same checkpoint
+VERSION = 1  # raise it when the record of the same checkpoint changes
 COUNTED = "weights of the base model and of the output head, a tied head's once; no buffers"
 
 
@@ -26,9 +26,9 @@ class Checkpoint:
 
     parameters counts every weight of the base model and of the output head that the files hold.
     A head that is the embedding's matrix is counted once, even if the files hold it twice; buffers
-    (masks, rotary frequencies) are not counted. parameters_counted says so in the record.
+    (masks, rotary frequencies) are not counted. parameters_counted states this in the record.
     weights_sha256 identifies the weights: one hash over the hashes of all files, by name.
-    revision and commit say where the files came from, as far as their source knows.
+    revision and commit are the origin of the files, as far as their source knows it.
     """
 
     model: str
@@ -43,11 +43,11 @@ class Checkpoint:
     config: dict[str, Any]
     parameters_counted: str = COUNTED
     schema_version: int = VERSION
-    repository: str = ""  # on the hub, with what it takes to fetch the files again
+    repository: str = ""  # on the hub; with `fetched` enough to fetch the files again
     fetched: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def weights(self) -> WeightFiles:
-        """The weights, by the family's names."""
+        """Return the weights, by the family's names."""
         folder = Path(self.folder)
         return WeightFiles([folder / name for name in self.files], family(self.family).PREFIX)
 
@@ -56,8 +56,8 @@ def inspect(folder: Path, model: str, step: int, revision: str, commit: str = ""
     """Check a checkpoint folder and describe it.
 
     Raises CheckpointError naming the file and the remedy if config or weights are missing, a
-    shard is missing, a weight has another shape than the config says, or a value is NaN or
-    infinite; ValueError if the model family is unknown.
+    shard is missing, a weight's shape differs from the config's, or a value is NaN or infinite;
+    ValueError if the model family is unknown.
     """
     config = read_config(folder)
     family_name = str(config["model_type"])
@@ -88,7 +88,7 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a record; CheckpointError if another version of tending wrote it."""
+    """Read a record; raise CheckpointError if another version of tending wrote it."""
     fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if fields.get("schema_version") != VERSION:
         raise CheckpointError(
@@ -101,7 +101,7 @@ def read(path: Path) -> Checkpoint:
 def _check_shapes(
     folder: Path, weights: WeightFiles, kind: Family, config: Mapping[str, Any]
 ) -> list[str]:
-    """Names of the model's weights, the output head's included, once all have the right shape."""
+    """Check all shapes; return the names of the model's weights, including the output head's."""
     try:
         expected = kind.shapes(config)
     except KeyError as error:
@@ -114,7 +114,7 @@ def _check_shapes(
         if name not in weights:
             raise CheckpointError(
                 f"{folder}: weight {name!r} is missing, but config.json describes a model that "
-                f"has it; config and weights are of different models or the file is cut short"
+                f"has it; config and weights are of different models, or the file is truncated"
             )
         if weights.shape(name) != shape:
             raise CheckpointError(
@@ -128,7 +128,7 @@ def _check_shapes(
 def _check_surplus(
     folder: Path, weights: WeightFiles, kind: Family, expected: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Refuse weights that the config's model has no place for; buffers have other names."""
+    """Reject weights that the config's model has no place for; buffers have other names."""
     known = {*expected, *(name for name in weights if name.startswith(kind.HEADS))}
     surplus = sorted(n for n in weights if n.endswith(".weight") and n not in known)
     if surplus:
@@ -139,7 +139,7 @@ def _check_surplus(
 
 
 def _head(weights: WeightFiles, kind: Family, config: Mapping[str, Any]) -> list[str]:
-    """Names of the output head's own weights; a tied head's matrix is the embedding's."""
+    """List the output head's own weights by name; a tied head's matrix is the embedding's."""
     shared = [f"{head}weight" for head in kind.HEADS] if tied(kind, config) else []
     return [name for name in weights if name.startswith(kind.HEADS) and name not in shared]
 
@@ -147,7 +147,7 @@ def _head(weights: WeightFiles, kind: Family, config: Mapping[str, Any]) -> list
 def _check_finite(folder: Path, name: str, weights: WeightFiles) -> None:
     values = weights[name]
     # A sum is not finite if any term is not, and it makes no copy of a large matrix; only a sum
-    # that overflowed needs the slow answer.
+    # that overflowed needs the slow check.
     with np.errstate(over="ignore", invalid="ignore"):
         total = values.sum(dtype=np.float64)
     if np.isfinite(total) or np.isfinite(values).all():
@@ -160,7 +160,7 @@ def _check_finite(folder: Path, name: str, weights: WeightFiles) -> None:
 
 
 def attributes(study: str, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What every file about one checkpoint says of it."""
+    """Return the attributes that every file about a checkpoint records of it."""
     return {
         "study": study,
         "model": checkpoint.model,

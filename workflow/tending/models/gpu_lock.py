@@ -1,7 +1,7 @@
-"""Which device a job computes on: where there are several GPUs, one that no other job has.
+"""The device of a job: each job claims one visible GPU that is free.
 
-Snakemake counts GPUs and does not assign them. A job takes a GPU by a file lock, which the system
-lets go of with the process, however that ends.
+Snakemake counts GPUs but does not assign them. A job claims a GPU by a file lock, which the system
+releases when the process ends, however it ends.
 """
 
 import logging
@@ -21,28 +21,28 @@ POLL_SECONDS = 0.5
 
 
 def visible() -> list[str]:
-    """An identifier of every GPU that this process may use, in torch's order.
+    """Return an identifier of every GPU that this process may use, in torch's order.
 
-    Those are all of the machine, those in CUDA_VISIBLE_DEVICES, or those that a scheduler gave
-    this job. The identifiers are the cards' own: jobs that see other cards under the same number
-    do not get into each other's way.
+    Those are all of the machine, those in CUDA_VISIBLE_DEVICES, or those that a scheduler assigned
+    to this job. The identifiers are the cards' UUIDs, so that jobs that see different cards under
+    the same number do not conflict.
     """
     count = range(torch.cuda.device_count())
     return [str(torch.cuda.get_device_properties(i).uuid) for i in count]
 
 
 def folder() -> Path:
-    """Where this machine's locks are, of this user's jobs of any study."""
+    """Return the folder of locks on this machine, for all jobs and studies of this user."""
     return Path(tempfile.gettempdir()) / f"tending-gpus-{getuser()}"
 
 
 @contextmanager
 def taken(name: str) -> Iterator[torch.device]:
-    """The device called `name`, and of GPUs one that no other job has while the block runs.
+    """Yield the device called `name`; a GPU is claimed for this job while the block runs.
 
-    `auto` is a GPU where there is one; `auto` and `cuda` are the first free GPU of those visible,
-    and `cuda:1` is that one. Where none is free the job waits. Raises ValueError if the named
-    device is not there.
+    `auto` is a GPU if there is one; `auto` and `cuda` are the first visible GPU that is free, and
+    `cuda:1` is that one. If none is free the job waits. Raises ValueError if there is no such
+    device.
     """
     device = choose_device(name)
     if device.type != "cuda":
@@ -59,7 +59,7 @@ def taken(name: str) -> Iterator[torch.device]:
 
 
 def _first_free(cards: dict[int, str]) -> tuple[int, FileLock]:
-    """Index of a card, and its lock, held."""
+    """Return the index of a card, and its lock, held."""
     folder().mkdir(parents=True, exist_ok=True)
     locks = {index: FileLock(folder() / f"{card}.lock") for index, card in cards.items()}
     told = False
@@ -72,6 +72,6 @@ def _first_free(cards: dict[int, str]) -> tuple[int, FileLock]:
             logging.info("computing on GPU %d (%s)", index, cards[index])
             return index, lock
         if not told:
-            logging.info("all %d GPUs are taken by other jobs; waiting for one", len(cards))
+            logging.info("all %d GPUs are in use by other jobs; waiting for one", len(cards))
             told = True
         time.sleep(POLL_SECONDS)

@@ -1,15 +1,15 @@
-"""The import of one model class of transformers, without what no job uses of it.
+"""Import one model class of transformers without the dependencies that no job uses.
 
-A model class of transformers brings along torch's compiler, torch.distributed and SciPy's
-optimisers, for code that never runs here: compiled or distributed models and losses of object
-detection. That is more than a second for every job. For the length of the import SciPy and
-torch.distributed are declared absent, as transformers knows them to be in some environments. The
-compiler has a stand-in whose marks on functions are no marks, which is right as long as nothing
-is compiled; whatever else is asked of it comes from the real one, which is imported then.
+A model class of transformers imports torch's compiler, torch.distributed and SciPy's optimisers,
+for code that never runs here: compiled or distributed models and losses of object detection. That
+takes every job more than a second. During the import, SciPy and torch.distributed are declared
+absent, as they are in some environments that transformers supports. The compiler is replaced by a
+stand-in whose decorators do nothing, which is correct as long as nothing is compiled; a request
+for anything else imports the real one.
 
-This is for processes that do one job: until its end transformers takes torch to be without
-`distributed`. The notebook's functions never come here. Where another version of transformers or
-torch has other names, nothing is declared and the import only takes longer.
+This is for processes that do one job: to their end, transformers assumes that torch is without
+`distributed`. The notebook's functions do not use it. If another version of transformers or torch
+has other names, nothing is declared absent and the import only takes longer.
 """
 
 import gc
@@ -21,8 +21,8 @@ from types import ModuleType
 from typing import Any
 
 COMPILER = "torch._dynamo"
-INDEXING = "torch._dynamo._trace_wrapped_higher_order_op"  # of it, what attention masks import
-MARKS = ("allow_in_graph", "assume_constant_result", "disable", "graph_break")  # for the compiler
+INDEXING = "torch._dynamo._trace_wrapped_higher_order_op"  # imported by attention masks
+MARKS = ("allow_in_graph", "assume_constant_result", "disable", "graph_break")  # its decorators
 SCIPY = "is_scipy_available"
 MODELLING = "transformers.modeling_utils"  # imported by every model class
 
@@ -30,8 +30,8 @@ MODELLING = "transformers.modeling_utils"  # imported by every model class
 def import_model_class(model_type: str) -> None:
     """Import the causal language model of a `model_type`, so that loading finds it imported.
 
-    Does nothing if a model class has been imported already, or if transformers keeps this one
-    elsewhere than it did: loading imports it then.
+    Does nothing if a model class has been imported already, or if another version of transformers
+    has moved this one: loading then imports it.
     """
     if MODELLING in sys.modules:
         return
@@ -48,7 +48,7 @@ def import_model_class(model_type: str) -> None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without a search for garbage among the millions of objects that imports make and keep."""
+    """Suspend garbage collection, which would search millions of objects that imports keep."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -76,7 +76,7 @@ def _without_scipy() -> Iterator[None]:
 
 @contextmanager
 def _absent(module: ModuleType, question: str) -> Iterator[None]:
-    """Answer no to a module's function `question`, if it has one."""
+    """Make a module's function `question` return False, if it has one."""
     kept = getattr(module, question, None)
     if kept is None:
         yield
@@ -89,9 +89,9 @@ def _absent(module: ModuleType, question: str) -> Iterator[None]:
 
 
 def _stand_in_for_the_compiler() -> None:
-    """Put stand-ins where the compiler's modules would be, unless it is imported already.
+    """Put stand-ins in place of the compiler's modules, unless it is imported already.
 
-    They stay: torch itself marks functions when they are first called, as in drawing weights.
+    They stay: torch itself decorates functions when they are first called, as in drawing weights.
     """
     if COMPILER not in sys.modules:
         for name, contents in STAND_INS.items():
@@ -99,14 +99,14 @@ def _stand_in_for_the_compiler() -> None:
 
 
 class _StandIn(ModuleType):
-    """Has the given names, and gives way to the real module when it is asked for another."""
+    """A module with the given names, replaced by the real one when another is requested."""
 
     def __init__(self, name: str, names: dict[str, Any]) -> None:
         super().__init__(name)
         vars(self).update(names)
 
     def __getattr__(self, name: str) -> Any:
-        # The path of a package is asked for by imports from it; other such names of every module.
+        # Imports from a package request its path; other such names are requested of every module.
         if name.startswith("__") and (name != "__path__" or self.__name__ != COMPILER):
             raise AttributeError(name)
         for stand_in in STAND_INS:
@@ -116,12 +116,12 @@ class _StandIn(ModuleType):
 
 
 def _unmarked(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
-    """A decorator, with or without arguments, that returns the function itself."""
+    """Decorate a function, with or without arguments, by returning it unchanged."""
     return (lambda decorated: decorated) if function is None else function
 
 
 def _index_mode() -> Any:
-    """What attention masks of a shape of their own are made in, imported when one is made."""
+    """Return the mode in which attention masks of unusual shapes are built, imported on use."""
     return importlib.import_module(INDEXING).TransformGetItemToIndex()
 
 

@@ -1,4 +1,4 @@
-"""Models of checkpoint folders, loaded to be read from."""
+"""Loading models from checkpoint folders, for forward passes."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is a GPU and otherwise the CPU; other names are torch's.
+    """Return a device: `auto` is CUDA if there is a GPU, else the CPU; other names are torch's.
 
-    Raises ValueError if the named device is not there.
+    Raises ValueError if there is no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,15 +32,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool = True) -> Any:
-    """The causal language model of a checkpoint folder, ready to read from, in `dtype`.
+    """Load the causal language model of a checkpoint folder in `dtype`, for forward passes.
 
     Raises ValueError if the folder is gone, which transformers would look for on the hub, holds a
     model of an unknown family, or lacks weights, which transformers would draw at random; an
-    output head may be lacking if no loss is taken.
+    output head may be missing if no loss is computed.
     """
     if not folder.is_dir():
         raise ValueError(
-            f"{folder} is gone since it was inspected; put it back or, if the workflow trained it, "
+            f"{folder} was removed after inspection; restore it or, if the workflow trained it, "
             f"delete {folder.parent / 'manifest.json'} and run again"
         )
     family(str(read_config(folder)["model_type"]))  # before the weights are read
@@ -50,12 +50,12 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model, loading = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
-        None,  # not the folder: its files would be mapped, and be in memory until all is read
+        None,  # not the folder: its mapped files would stay in memory until all are read
         config=config,
         state_dict=_tensors(folder),
         dtype=DTYPES[dtype],
         output_loading_info=True,
-    )  # attention is PyTorch's own, but written out where a family has terms that it lacks
+    )  # attention is PyTorch's own, or eager where a family has terms that it lacks
     base = f"{model.base_model_prefix}."
     missing = [n for n in sorted(loading["missing_keys"]) if with_loss or n.startswith(base)]
     if missing:
@@ -68,11 +68,11 @@ def load_model(folder: Path, dtype: str, device: torch.device, with_loss: bool =
 
 
 def _tensors(folder: Path) -> dict[str, Any]:
-    """A checkpoint's tensors by name, of safetensors each read when it is indexed."""
+    """Return a checkpoint's tensors by name; those in safetensors are read when indexed."""
     found: dict[str, Any] = {}
     for file in weight_files(folder):
         if file.suffix == ".bin":
-            mapped = is_zipfile(file)  # the format before torch 1.6 cannot be
+            mapped = is_zipfile(file)  # files in the format before torch 1.6 cannot be
             found |= torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
         else:
             handle: Any = safe_open(file, framework="pt", backend="pread")

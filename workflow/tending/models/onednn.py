@@ -1,7 +1,7 @@
-"""Float32 products by oneDNN where torch's own library leaves AVX-512 unused.
+"""Float32 matrix products by oneDNN where torch's default, MKL, leaves AVX-512 unused.
 
 MKL uses its AVX-512 kernels on Intel's processors only. On others with AVX-512 it reaches a half to
-three quarters of the rate of oneDNN and OpenBLAS; without AVX-512, MKL is the faster one (see
+three quarters of the speed of oneDNN and OpenBLAS; without AVX-512, MKL is faster (see
 docs/performance.md). oneDNN comes with torch; the operation is the one that torch's compiler
 substitutes for a linear layer. Values differ from MKL's by rounding alone. It has no gradient.
 """
@@ -19,17 +19,17 @@ from torch.overrides import TorchFunctionMode
 
 PROCESSOR = Path("/proc/cpuinfo")
 SERVED = "GenuineIntel"  # vendor of the processors on which MKL uses AVX-512
-LONG = 512  # tokens from where on attention in parts is quicker than torch's own
-QUERIES = 256  # of one head, whose scores are held at a time
-THREADS = 2  # with more, heads side by side, as torch has them, are quicker
+LONG = 512  # tokens from which attention in blocks is faster than torch's own
+QUERIES = 256  # queries of one head whose scores are held at a time
+THREADS = 2  # with more, heads in parallel, as in torch, are faster
 
 
 @contextmanager
 def products() -> Iterator[None]:
-    """Within it oneDNN computes what torch's functions are asked for, where it is quicker.
+    """Let oneDNN compute torch's products while the block runs, where it is faster.
 
-    Linear layers, as torch or GPT-2 have them, and causal attention over whole long sequences, of
-    float32 on the CPU. Only for passes without gradients.
+    These are linear layers, as in torch or GPT-2, and causal attention over whole long sequences,
+    in float32 on the CPU. Only for passes without gradients.
     """
     if not quicker():
         yield
@@ -42,8 +42,8 @@ def products() -> Iterator[None]:
 def quicker() -> bool:
     """Whether MKL leaves this processor's AVX-512 unused, and torch has oneDNN's linear operation.
 
-    It follows from the processor and torch's build, not from a timing, so that all jobs on one
-    machine choose alike and their numbers agree to the last bit. ATEN_CPU_CAPABILITY counts.
+    This depends on the processor and torch's build, not on a timing, so that all jobs on a machine
+    choose alike and their numbers agree to the last bit. ATEN_CPU_CAPABILITY is respected.
     """
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return False
@@ -71,14 +71,14 @@ class _Products(TorchFunctionMode):
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
-    """`functional.linear`; None where it is not for oneDNN. weight: (to, from)."""
-    # of other layouts oneDNN makes hundreds of times the work
+    """Compute `functional.linear`; None if it is unsuitable for oneDNN. weight: (to, from)."""
+    # other layouts cost oneDNN hundreds of times as much
     plain = weight.dim() == 2 and (weight.is_contiguous() or weight.t().is_contiguous())
     return _product(x, weight, bias) if plain and _suitable(x, weight, bias) else None
 
 
 def _addmm(bias: Tensor, x: Tensor, weight: Tensor, **others: Any) -> Tensor | None:
-    """`torch.addmm` of a bias, as GPT-2's layers call it; weight: (from, to)."""
+    """Compute `torch.addmm` with a bias, as GPT-2's layers call it; weight: (from, to)."""
     return None if others or bias.dim() != 1 else _linear(x, weight.t(), bias)
 
 
@@ -91,7 +91,7 @@ def _attention(
     is_causal: bool = False,
     **others: Any,
 ) -> Tensor | None:
-    """`functional.scaled_dot_product_attention`, (batch, heads, length, d_head)."""
+    """Compute `functional.scaled_dot_product_attention`, (batch, heads, length, d_head)."""
     scale = others.pop("scale", None) or query.shape[-1] ** -0.5
     causal = is_causal and attn_mask is None and not dropout_p and query.dim() == 4
     grouped = others.pop("enable_gqa", False) or query.shape[1] == key.shape[1]
@@ -102,16 +102,16 @@ def _attention(
 
 
 def causal_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Softmax of scaled scores, of each token with those up to it, times values.
+    """Compute causal attention: softmax of each token's scaled scores up to itself, times values.
 
-    query: (batch, heads, length, d); key, value: (batch, key heads, length, d), each key head for
-    as many neighbouring heads. Gives (batch, heads, length, d of the values).
+    query: (batch, heads, length, d); key, value: (batch, key heads, length, d), each key head
+    shared by equally many neighbouring heads. Returns (batch, heads, length, d of the values).
     """
     batch, heads, length, _ = query.shape
     group = heads // key.shape[1]
     query, key, value = (x.contiguous() for x in (query * scale, key, value))
     later = torch.full((QUERIES, QUERIES), -torch.inf).triu_(1)
-    found = query.new_empty(batch, length, heads, value.shape[-1])  # as a projection wants it
+    found = query.new_empty(batch, length, heads, value.shape[-1])  # the layout for a projection
     for b in range(batch):
         for h in range(heads):
             q, k, v = query[b, h], key[b, h // group], value[b, h // group]

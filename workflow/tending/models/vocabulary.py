@@ -1,12 +1,12 @@
-"""How many tokens there are: what embeddings have rows for, apart from their padding."""
+"""The number of tokens, which is the number of an embedding's rows without padding."""
 
 from pathlib import Path
 
 
 def count(tokenizer: Path) -> int:
-    """Tokens of a tokenizer.json: the largest id, added tokens included, plus 1.
+    """Count the tokens of a tokenizer.json: the largest id, added tokens included, plus 1.
 
-    Raises ValueError if it is no tokenizer.json.
+    Raises ValueError if it is not a tokenizer.json.
     """
     from tokenizers import Tokenizer
 

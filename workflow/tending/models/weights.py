@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The checkpoint's config.json; CheckpointError if it is missing or not a JSON object."""
+    """Read the checkpoint's config.json; raise CheckpointError if it is missing or malformed."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -41,9 +41,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The checkpoint's weight files in one format, safetensors before .bin, sorted.
+    """Return the checkpoint's weight files in one format, safetensors before .bin, sorted.
 
-    Raises CheckpointError if there is none or the index names a shard that is not there.
+    Raises CheckpointError if there are none or the index names a missing shard.
     """
     for single, index in FORMATS:
         if (folder / index).exists():
@@ -69,10 +69,10 @@ def _shards(folder: Path, index: str) -> list[Path]:
 
 
 class WeightFiles(Mapping[str, npt.NDArray[Any]]):
-    """Tensors of a checkpoint by name, read from its files when asked for.
+    """Tensors of a checkpoint by name, read from its files when indexed.
 
-    Names have the base model's prefix removed, as a family file uses them. 16-bit types come as
-    float32, which holds them exactly.
+    Names have the base model's prefix removed, as a family file uses them. 16-bit types are
+    returned as float32, which represents them exactly.
     """
 
     def __init__(self, files: list[Path], prefix: str = "") -> None:
@@ -102,7 +102,7 @@ class WeightFiles(Mapping[str, npt.NDArray[Any]]):
                 self._loaded[file] = torch.load(file, map_location="cpu", weights_only=True)
             except Exception as error:
                 # torch raises many types here: a cut-off zip, a pickle with code, a wrong magic.
-                # Its text is many lines and advises to run the code, so the type has to do.
+                # Its message is long and advises running the code, so only the type is shown.
                 raise CheckpointError(
                     f"{file} cannot be read as plain weights ({type(error).__name__}): it is cut "
                     f"short, or holds code, which is never run; copy it again or convert it to "
@@ -124,7 +124,7 @@ class WeightFiles(Mapping[str, npt.NDArray[Any]]):
         return _bfloat16(file, stored)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, without reading it where the format allows."""
+        """Return the shape of a tensor, without reading it where the format allows."""
         file = self._home[name]
         if file.suffix == ".bin":
             return self[name].shape
@@ -146,9 +146,9 @@ def _numpy(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _bfloat16(file: Path, name: str) -> npt.NDArray[Any]:
-    """A safetensors tensor of bfloat16 as float32: NumPy has no such type, torch takes seconds.
+    """Read a bfloat16 tensor of safetensors as float32: NumPy has no such type, torch is slow.
 
-    A bfloat16 is the upper half of the float32 of the same value.
+    Importing torch takes seconds. A bfloat16 is the upper half of the float32 of the same value.
     """
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")

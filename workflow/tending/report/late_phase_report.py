@@ -1,4 +1,4 @@
-"""Which models lost ground late, as a section of the summary."""
+"""Late degradation of models, as a section of the summary."""
 
 from collections.abc import Mapping
 from html import escape
@@ -20,10 +20,11 @@ OUTCOME = "held_out_loss"
 
 
 def late_phase(table: pd.DataFrame, options: Options, outcome: str = OUTCOME) -> pd.DataFrame:
-    """A row per model, smallest first, of an outcome in the table `late_phase`.
+    """Return one row per model, smallest first, for an outcome in the table `late_phase`.
 
-    Columns: model, best and last (steps), among_best (steps that cannot be told apart from the
-    best), rise, low, high, p, and verdict, in words. NaN and an empty list where nothing is judged.
+    Columns: model, best and last (steps), among_best (steps that are not significantly worse than
+    the best), rise, low, high, p, and verdict, in words. NaN and an empty list where degradation
+    is not assessed.
     """
     rows = {
         name: select.correct(table, quantity(outcome)).astype({"model": str})
@@ -54,7 +55,7 @@ def late_phase(table: pd.DataFrame, options: Options, outcome: str = OUTCOME) ->
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if pd.isna(row["p"]):
-        return "not judged"
+        return "not assessed"
     if row["p"] <= LEVEL:
         return "lost ground: worse at the end than at its best"
     if row["among_best"] == [row["last"]]:
@@ -65,7 +66,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def late_html(table: pd.DataFrame, options: Options) -> str:
-    """A section of a page: heading, table and what it means; empty without a held-out loss."""
+    """Render the section: heading, table and explanation; empty without a held-out loss."""
     if select.correct(table, rise_quantity(OUTCOME)).empty:
         return ""
     frame = late_phase(table, options)
@@ -80,11 +81,13 @@ def late_html(table: pd.DataFrame, options: Options) -> str:
 
 
 def _found(frame: pd.DataFrame) -> str:
-    """How many models lost ground, in one sentence."""
+    """State in one sentence how many models lost ground."""
     judged = frame[frame["p"].notna()]
     lost = judged.loc[judged["p"] <= LEVEL, "model"]
     if judged.empty:
-        return "Whether a model lost ground late is not judged: of one checkpoint, or one sequence."
+        return (
+            "Late degradation is not assessed: it needs at least two checkpoints and two sequences."
+        )
     of = f"of {len(judged)} model{'s' if len(judged) > 1 else ''}"
     if lost.empty:
         return f"None {of} is found to have lost ground between its best checkpoint and the last."
@@ -114,8 +117,8 @@ def _loss(value: float) -> str:
 _MEANING = (
     "The rise is the held-out loss at the last checkpoint less the lowest of all checkpoints, in "
     "nats per token: 0 where the last is the best. Its 95 % interval, its p-value and the steps "
-    "that may be the best (at the same level) allow for the best step&rsquo;s having been chosen "
-    "by the same losses; the rise itself is, on average, larger than the true one. p is two-sided: "
+    "that may be the best (at the same level) allow for the best step having been chosen by the "
+    "same losses; the rise itself is, on average, larger than the true one. p is two-sided: "
     "it is at most 0.05 where the interval does not reach 0. All are over sequences. They do not "
-    "cover another seed, and what happens between checkpoints, or after the last, is not seen."
+    "cover another seed, and changes between checkpoints, or after the last, are not seen."
 )

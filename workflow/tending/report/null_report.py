@@ -1,4 +1,4 @@
-"""Where similarities are no higher than those of permuted sequences, as a table in HTML."""
+"""Similarity scores no higher than those of permuted sequences, as an HTML table."""
 
 from collections.abc import Mapping
 from html import escape
@@ -10,11 +10,11 @@ import pandas as pd
 from tending.figures import Options
 from tending.figures import _select as select
 
-_MOST = 4  # stretches of steps that are named
+_MOST = 4  # stretches of steps that are listed
 
 
 def within_null(table: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """A row per model, component and metric, models smallest first.
+    """Return one row per model, component and metric, models smallest first.
 
     table: the table of scores. Columns: model, component, metric, cells (scores of whole layers
     with a null, without the reference step), within (those not above the null's 95 % quantile) and
@@ -35,7 +35,7 @@ def within_null(table: pd.DataFrame, options: Options) -> pd.DataFrame:
 
 
 def _where(cells: pd.DataFrame) -> str:
-    """Stretches of checkpoints at which the same layers are within: `steps 0 to 64: layers 0-3`."""
+    """Describe stretches of steps with the same layers within: `steps 0 to 64: layers 0-3`."""
     layers = {
         step: tuple(
             int(i) for i in sorted(cells.loc[cells["within"] & cells["step"].eq(step), "layer"])
@@ -58,7 +58,7 @@ def _steps(steps: list[int]) -> str:
 
 
 def _layers(layers: tuple[int, ...]) -> str:
-    """`layer 2`, or `layers 0-3, 5`."""
+    """Format layers: `layer 2`, or `layers 0-3, 5`."""
     runs: list[list[int]] = []
     for layer in layers:
         if runs and layer == runs[-1][-1] + 1:
@@ -70,7 +70,7 @@ def _layers(layers: tuple[int, ...]) -> str:
 
 
 def null_html(table: pd.DataFrame, options: Options) -> str:
-    """A section of a page: heading, table and what it means; empty if no score has a null."""
+    """Render the section: heading, table and explanation; empty if no score has a null."""
     frame = within_null(table, options)
     if not frame["cells"].any():
         return ""

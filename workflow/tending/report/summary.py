@@ -1,4 +1,4 @@
-"""The study in one table: a row per model and component."""
+"""Summary of a study in one table: a row per model and component."""
 
 from collections.abc import Mapping
 from html import escape
@@ -33,7 +33,7 @@ dl { max-width: 48rem; } dt { font-weight: 600; margin-top: .5rem; } dd { margin
 
 
 def summary(tables: Mapping[str, pd.DataFrame], options: Options) -> pd.DataFrame:
-    """One row per model, smallest first; missing numbers are NaN.
+    """Return one row per model, smallest first; missing numbers are NaN.
 
     Columns: model, parameters, layers, final_step, final_loss and final_loss_se (nats per token),
     early_step (missing if no checkpoint is that early), then for each component and threshold t:
@@ -63,7 +63,7 @@ def _row(tables: Mapping[str, pd.DataFrame], options: Options, model: str) -> di
     }
     for component in select.components(tables["convergence"], [options.lead_metric]):
         layers = select.by_layer(own["convergence"], options.lead_metric, component)
-        at = layers.loc[layers["step"] == early, "value"]  # of no step if there is none
+        at = layers.loc[layers["step"] == early, "value"]  # empty if there is no such step
         row[f"{component}_early_score"] = float(at.median(skipna=False))
         found = select.of_model(
             own["stabilisation"], early_quantity(options.lead_metric), component
@@ -87,13 +87,13 @@ def _settling(table: pd.DataFrame, options: Options, component: str) -> dict[str
 
 
 def _ends(found: pd.DataFrame, name: str) -> dict[str, Any]:
-    """The interval of the only row of `found`; missing if there is none."""
+    """Return the interval in the only row of `found`; NaN if there is none."""
     ends = found[["low", "high"]].iloc[0] if len(found) else [np.nan] * 2
     return dict(zip([f"{name}_from", f"{name}_to"], ends, strict=True))
 
 
 def _ranks(table: pd.DataFrame, options: Options, component: str) -> dict[str, Any]:
-    """Median rank at the first and the last step: of the heads where a component has them."""
+    """Return the median rank at the first and the last step, over heads if there are any."""
     heads = select.by_layer(table, options.lead_rank_metric, component, heads=True)
     whole = select.by_layer(table, options.lead_rank_metric, component)
     medians = (whole if heads.empty else heads).groupby("step")["value"].median()
@@ -106,7 +106,7 @@ def _last(rows: pd.DataFrame) -> float:
 
 
 def summary_html(tables: Mapping[str, pd.DataFrame], options: Options) -> str:
-    """The summary as one HTML page with a legend; needs no other file, no script, no network."""
+    """Render the summary as one HTML page with a legend; needs no other file, script or network."""
     frame = summary(tables, options)
     components = select.components(tables["convergence"], [options.lead_metric])
     rows = "\n".join(_html_rows(dict(row), components, options) for _, row in frame.iterrows())
@@ -130,7 +130,7 @@ def _header(options: Options) -> str:
 
 
 def _html_rows(row: Mapping[str, Any], components: list[str], options: Options) -> str:
-    """A row per component; what is the model's own stands once, beside all of them."""
+    """Render a row per component; the model's own cells appear once and span all rows."""
     loss = f"{_number(row['final_loss'])} &plusmn; {_number(row['final_loss_se'])}"
     own = [
         select.count(row["parameters"]),
@@ -173,7 +173,7 @@ def _early_interval(row: Mapping[str, Any], name: str) -> str:
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
-    """The bracket's interval; without an upper end if too many resamples never settle."""
+    """Format the bracket's interval; it ends at `never` if too many resamples never settle."""
     if pd.isna(row[f"{name}_from"]):
         return ""
     to = row[f"{name}_to"]
@@ -182,7 +182,7 @@ def _interval(row: Mapping[str, Any], name: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three decimals, or three digits from 100 on; a dash for a missing number."""
+    """Format with three decimals, or three digits from 100 on; a dash for a missing number."""
     number = float(value)
     return f"{number:.3g}" if abs(number) >= 100 else f"{number:.3f}" if number == number else "-"
 

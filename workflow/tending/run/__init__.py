@@ -1,5 +1,5 @@
-"""The main process of Snakemake, and what surrounds every job.
+"""The main process of Snakemake, and the setup around every job.
 
-Belongs here: checking and planning a study, locks, priorities, resources, the frame of a job.
+Belongs here: checking and planning a study, locks, priorities, resources, setup of a job.
 Not here: any measurement. No module here imports torch.
 """

@@ -1,4 +1,4 @@
-"""What a config must satisfy beyond its schema: relations between keys, names, files."""
+"""Checks of a config beyond its schema: relations between keys, names, files."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,14 +29,14 @@ CORPORA = "tending.corpus"
 
 
 class ConfigError(ValueError):
-    """A study that cannot be run as it is written; the message lists everything found."""
+    """A study that cannot be run as it is written; the message lists all problems."""
 
 
 def check_schema(config: Config, schema: Path) -> None:
-    """Raise ConfigError listing every place where a config departs from its JSON schema.
+    """Raise ConfigError listing every place where a config violates its JSON schema.
 
     schema: the schema's YAML file. Snakemake's own check stops at the first mistake and prints
-    the whole schema with it; it is still what fills in the defaults.
+    the whole schema with it; it is still used to fill in the defaults.
     """
     rules = yaml.safe_load(schema.read_text("utf-8"))
     found_errors = map(_innermost, Draft202012Validator(rules).iter_errors(config))
@@ -47,7 +47,7 @@ def check_schema(config: Config, schema: Path) -> None:
 
 
 def _innermost(error: ValidationError) -> ValidationError:
-    """Of several kinds of value that would do, the mistake in the one that was meant."""
+    """Return the mistake in the alternative that was meant, if several kinds of value are valid."""
     inside = [e for e in error.context or [] if e.relative_path] if error.parent is None else []
     return inside[0] if inside else error
 
@@ -57,7 +57,7 @@ def _place(error: ValidationError) -> str:
 
 
 def _mistake(error: ValidationError) -> str:
-    """What is wrong at one place, with the known keys or the key's description as the remedy."""
+    """Describe the mistake at one place, with the known keys or the key's description as remedy."""
     rule = cast(Mapping[str, Any], error.schema)
     if error.validator == "additionalProperties":
         known = rule["properties"]
@@ -71,12 +71,12 @@ def _mistake(error: ValidationError) -> str:
 
 def check(config: Config) -> None:
     """Raise ConfigError listing every problem of a config that its schema accepted."""
-    named = list(_names(config))  # extent asks the metrics, which must be there
+    named = list(_names(config))  # row limits depend on the metrics, which must exist
     problems = [*(named or row_limits.problems(config)), *_models(config), *_corpus(config)]
     problems += [text for text in metric_components.problems(config) if text not in problems]
     problems += representation_config.problems(config)
     problems += divergence_config.problems(config)
-    problems = problems or [  # these ask for the steps
+    problems = problems or [  # these need the steps
         *trajectory_config.problems(config),
         *seed_groups.problems(config),
         *gradient_config.problems(config),
@@ -85,9 +85,9 @@ def check(config: Config) -> None:
 
 
 def check_evaluations(config: Config) -> list[str]:
-    """Raise ConfigError listing every problem in the files of evaluations; returns warnings.
+    """Raise ConfigError listing every problem in the files of evaluations; return warnings.
 
-    Reads all of them, so one process does it and no job; the models' steps must be known.
+    Reads all files, so the main process calls it, not every job; the models' steps must be known.
     """
     problems, warnings = evaluations.check(config)
     _refuse(config, problems)
@@ -128,7 +128,7 @@ def _models(config: Config) -> Iterator[str]:
 def _misplaced(
     package: str, kind: str, section: Mapping[str, Any], always: set[str]
 ) -> Iterator[str]:
-    """Keys that a source in `package` needs or does not know, besides those that all have."""
+    """Yield keys that a source in `package` needs or does not know, besides the common ones."""
     name = section["source"]
     try:
         plugins.require(package, name, kind)
@@ -169,7 +169,7 @@ def _steps(config: Config, model: Model) -> Iterator[str]:
 def _asked_steps(
     config: Config, model: Model, wanted: list[int], existing: list[int] | None
 ) -> Iterator[str]:
-    """Problems of the steps themselves; existing is None before the hub was asked."""
+    """Yield problems of the steps themselves; existing is None before the hub was queried."""
     if not wanted:
         spec = asked(config, model)
         named = schedules.nothing_of(spec, existing or []) if spec else "no steps"
@@ -178,7 +178,7 @@ def _asked_steps(
     if (step := schedules.descent(wanted)) is not None:
         yield f"steps must ascend, found {step} after a larger one or twice"
         return
-    if existing is not None and model["source"] != "hub":  # a hub is asked, and may have new ones
+    if existing is not None and model["source"] != "hub":  # the hub may have new ones
         for step in sorted(set(wanted) - set(existing)):
             yield f"step {step} does not exist; {schedules.nearest(step, existing)}"
     yield from _ends(config, model, wanted, existing)
@@ -187,7 +187,7 @@ def _asked_steps(
 
 
 def _duplicates(config: Config, model: Model, wanted: list[int]) -> Iterator[str]:
-    """What the audit's findings leave undone, by the study's policy."""
+    """Yield findings of the audit that the study's policy does not allow."""
     mistaken = hub.mistaken(model, config["study"], wanted)
     if not mistaken or config["duplicates"] == "keep":
         return
@@ -196,7 +196,7 @@ def _duplicates(config: Config, model: Model, wanted: list[int]) -> Iterator[str
             f"{len(mistaken)} of its steps hold weights that another revision of "
             f"{model['repository']} holds too, so they cannot both be right: "
             f"{duplicate_audit.described(mistaken)}. Set `duplicates: drop` to leave these steps "
-            f"out, `keep` to measure them all the same, or take them out of `steps`"
+            f"out, `keep` to measure them anyway, or remove them from `steps`"
         )
     elif set(wanted) <= set(mistaken):
         yield f"`duplicates: drop` leaves none of its steps: {duplicate_audit.described(mistaken)}"
@@ -210,7 +210,7 @@ def _duplicates(config: Config, model: Model, wanted: list[int]) -> Iterator[str
 def _ends(
     config: Config, model: Model, wanted: list[int], existing: list[int] | None
 ) -> Iterator[str]:
-    """Problems with where the training and the comparison end."""
+    """Yield problems with the end of the training run and with the reference step."""
     if existing is not None:
         length = source(model["source"]).total_steps(model, wanted, config["study"])
         if wanted[-1] > length and wanted[-1] in existing:
@@ -223,7 +223,7 @@ def _ends(
 
 
 def _rows(config: Config) -> Iterator[str]:
-    """Whether the rows asked of a dataset are as many as the study needs."""
+    """Yield a problem if a dataset's requested rows are contradictory or too few for the study."""
     corpus, batch = config["corpus"], config["corpus"].get("batch", {})
     needed = max(corpus["sequences"], config["held_out_loss"]["sequences"])
     enough = "see `corpus.sequences` and `held_out_loss.sequences`"
@@ -233,7 +233,7 @@ def _rows(config: Config) -> Iterator[str]:
     if "rows" in corpus and corpus["source"] == "hub":
         start, stop = parse_rows(corpus["rows"])
         if stop is not None and stop <= start:
-            yield f"`rows` {corpus['rows']} are none; write the first row, `..`, and the end"
+            yield f"`rows` {corpus['rows']} is empty; write the first row, `..`, and the end"
         elif stop is not None and stop - start < needed:
             yield f"`rows` {corpus['rows']} are fewer than the {needed} of the study; {enough}"
     if "column" in batch and "rows_per_step" in batch:
@@ -245,10 +245,10 @@ def _rows(config: Config) -> Iterator[str]:
 
 
 def _published(config: Config, model: Model) -> Iterator[str]:
-    """Whether the published definition means something for a model, and the paper shows it."""
+    """Yield problems with a model's published definition, or its comparison with the paper."""
     study = config["study"]
     if model["source"] == "hub" and hub.unresolved(model, study, asked(config, model)):
-        return  # checked again when the hub was asked
+        return  # checked again once the hub was queried
     wanted = steps(config, model)
     if "published" in config["definitions"]:
         try:
@@ -267,13 +267,13 @@ def _published(config: Config, model: Model) -> Iterator[str]:
         if metric not in config[key]:
             yield f"published_as: the paper's metric {metric} is not in `{key}`; add it"
         if metric in metric_components.restrictions(config, key):
-            yield f"published_as: the paper's metric {metric} is of all components; name it alone"
+            yield f"published_as: the paper's metric {metric} covers all components; name it alone"
     for part in sorted(set(DEFAULT) - set(config["components"])):
         yield f"published_as: the paper's {part} is not in `components`; add it"
 
 
 def _tokenizers(config: Config) -> Iterator[str]:
-    """Whether a text would be cut with a tokenizer that some model was not trained with."""
+    """Yield a problem if a text would be tokenised for a model trained with another tokenizer."""
     corpus, study = config["corpus"], config["study"]
     if corpus["source"] not in ("text", "hub_text") or corpus.get("tokenizer"):
         return
@@ -302,7 +302,7 @@ def _corpus(config: Config) -> Iterator[str]:
             yield f"corpus: {corpus[key]} does not exist; see `corpus.{key}`"
     if corpus.get("length") == 1 and config["held_out_loss"]["sequences"]:
         yield (
-            "corpus: `length` 1 leaves no next token to take the loss of; raise it or set "
+            "corpus: `length` 1 leaves no next token to compute the loss on; raise it or set "
             "`held_out_loss.sequences` to 0"
         )
     yield from _tokenizers(config)

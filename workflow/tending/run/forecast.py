@@ -1,8 +1,8 @@
-"""What a run of a study would fetch, keep and take, from the files that it would make.
+"""Forecast of a run's downloads, disk use and time, from the files that it would make.
 
-Sizes of downloads are those of the pin file; sizes of results are those of files of the same stage
-and model that are there, and otherwise follow from the shapes; times are those of jobs of the same
-stage and model that ran. What none of these tells is not estimated.
+Sizes of downloads are those in the pin file; sizes of results are those of existing files of the
+same stage and model, or else follow from the shapes; times are those of finished jobs of the same
+stage and model. Nothing else is estimated.
 """
 
 import csv
@@ -25,22 +25,22 @@ STAGES = (  # folders of results, in the order of the work
     *("reference", "divergence", "convergence", "representation", "trajectory", "between"),
     *("sample_size", "tables", "figures"),
 )
-REPORT = "report"  # what lies in the study's folder itself
+REPORT = "report"  # for files in the study's folder itself
 
 Config = Mapping[str, Any]
-Job = tuple[str, str, str]  # stage, model or other name, and what it makes
+Job = tuple[str, str, str]  # stage, model or other name, and its output
 Rows = Sequence[Sequence[str]]
 
 
 def lines(config: Config, files: Sequence[str], live: int) -> Iterator[str]:
-    """The estimate as lines of text.
+    """Yield the estimate as lines of text.
 
-    files: what a run would make, as paths of `tending.core.paths`; live: how many downloaded
+    files: outputs of the run, as paths of `tending.core.paths`; live: how many downloaded
     checkpoints may exist at a time.
     """
     jobs = to_do(files)
     if not jobs:
-        yield f"The study {config['study']}: everything is there, a run would do nothing."
+        yield f"The study {config['study']}: everything exists, a run would do nothing."
         return
     yield f"The study {config['study']}: {len(jobs):,} jobs to run."
     yield from _fetched(config, jobs, live)
@@ -49,7 +49,7 @@ def lines(config: Config, files: Sequence[str], live: int) -> Iterator[str]:
 
 
 def to_do(files: Sequence[str]) -> list[Job]:
-    """The jobs that make these files; the two formats of a table or figure are one job's."""
+    """List the jobs that make these files; one job makes both formats of a table or figure."""
     found = {}
     for file in files:
         inner = PurePosixPath(*PurePosixPath(file).parts[2:])  # below results/STUDY
@@ -57,7 +57,7 @@ def to_do(files: Sequence[str]) -> list[Job]:
         if str(inner) == "corpus/tokenizer.json":
             continue  # of the job that makes the embedded corpus
         if stage == "training":
-            inner = inner.parent  # one job makes all of a model
+            inner = inner.parent  # one job makes all files of a model
         name = inner.parts[1] if len(inner.parts) > 2 else inner.with_suffix("").name
         name = inner.name if stage == "training" else name
         made = inner if stage == "training" else inner.with_suffix("")
@@ -66,14 +66,14 @@ def to_do(files: Sequence[str]) -> list[Job]:
 
 
 def weight_bytes(revision: Revision) -> int:
-    """Bytes of a revision's weights in the one format that is fetched."""
+    """Return the bytes of a revision's weights in the one format that is fetched."""
     weights = revision.weights()
     chosen = [n for n in weights if n.endswith(".safetensors")] or list(weights)
     return sum(weights[name].size for name in chosen)
 
 
 def downloads(config: Config, jobs: Sequence[Job]) -> dict[str, list[int]]:
-    """Bytes of every checkpoint that would be fetched, by model of the hub."""
+    """Return the bytes of every checkpoint that would be fetched, by hub model."""
     needed: dict[str, set[int]] = defaultdict(set)
     for stage, model, made in jobs:
         if stage in FROM_WEIGHTS and "/step" in made:
@@ -92,7 +92,7 @@ def _absent(model: Config, step: int, study: str) -> bool:
 
 
 def largest_live(sizes: Mapping[str, Sequence[int]], live: int) -> int:
-    """Bytes of the `live` largest checkpoints: no run holds more at a time."""
+    """Return the bytes of the `live` largest checkpoints: no run holds more at a time."""
     return sum(sorted((size for own in sizes.values() for size in own), reverse=True)[:live])
 
 
@@ -125,7 +125,7 @@ def _assumed(model: Config, config: Config) -> bool:
 
 
 def _kept(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
-    """Disk of results, of the stages of which something tells their size."""
+    """Yield the disk use of results, for the stages whose size can be estimated."""
     totals: Counter[str] = Counter()
     each: dict[tuple[str, str], float | None] = {}
     for stage, model, _ in jobs:
@@ -135,11 +135,11 @@ def _kept(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
     told = [f"{stage} {size / GB:,.2f}" for stage, size in totals.items() if size >= GB / 200]
     if told:
         whole = sum(totals.values()) / GB
-        yield f"Results, as far as it can be told: {whole:,.1f} GB ({', '.join(told)})."
+        yield f"Results, as far as can be estimated: {whole:,.1f} GB ({', '.join(told)})."
 
 
 def _size(config: Config, stage: str, model: str) -> float | None:
-    """Bytes of one file of a stage: as those that are there, or from the shapes, or None."""
+    """Estimate the bytes of one file of a stage from existing files or the shapes, or None."""
     root = Path(paths.STUDY.format(study=config["study"]))
     there = [f.stat().st_size for f in root.glob(f"{stage}/{model}/*.h5")] if model else []
     if there:
@@ -149,7 +149,7 @@ def _size(config: Config, stage: str, model: str) -> float | None:
         return None
     rows = int(config["corpus"]["sequences"])
     if stage == "activations":
-        # ASSUME: heads' own numbers, d in all, the whole layer's d and the MLP's d, in float32
+        # ASSUME: float32; d values for the heads together, d for the layer and d for the MLP
         return 4.0 * rows * shapes.layers * 3 * shapes.d_model * len(config["definitions"])
     positions = config.get("divergence", {}).get("positions")
     if stage == "reference" and isinstance(positions, int):
@@ -158,7 +158,7 @@ def _size(config: Config, stage: str, model: str) -> float | None:
 
 
 def _shapes(config: Config, name: str) -> families.Architecture | None:
-    """Sizes of a model of the hub."""
+    """Return the sizes of a hub model; None for any other."""
     for model in config["models"]:
         if model["name"] == name and model["source"] == "hub":
             told = hub.resolved(model, config["study"]).config
@@ -167,7 +167,7 @@ def _shapes(config: Config, name: str) -> families.Architecture | None:
 
 
 def _stages(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
-    """A table of jobs by stage, with the time where such jobs ran before."""
+    """Yield a table of jobs by stage, with the time if such jobs have run before."""
     counts = Counter((stage, model) for stage, model, _ in jobs)
     stages = sorted({stage for stage, _ in counts}, key=_order)
     rows, total, unmeasured = [], 0.0, 0
@@ -183,7 +183,7 @@ def _stages(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
     yield from aligned([("stage", "jobs", "time, one job at a time"), *rows])
     yield ""
     if unmeasured == len(jobs):
-        yield "No time can be told yet: no job of this study has run."
+        yield "No time can be estimated yet: no job of this study has run."
     elif unmeasured:
         measured = len(jobs) - unmeasured
         yield f"Time: {duration(total)} for {measured:,} jobs; {unmeasured:,} not measured yet."
@@ -192,7 +192,7 @@ def _stages(config: Config, jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says it: `40 s`, `12 min`, `5.3 h`."""
+    """Format seconds for people: `40 s`, `12 min`, `5.3 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
@@ -209,7 +209,7 @@ def _order(stage: str) -> int:
 
 
 def seconds(study: str, stage: str, model: str) -> float | None:
-    """Mean wall time of the jobs of a stage and model that ran, None if none did."""
+    """Return the mean wall time of a stage's finished jobs on a model; None if there are none."""
     root = Path(paths.STUDY.format(study=study)) / "benchmarks"
     root = root if stage == REPORT else root / stage
     files = [root / f"{model}.tsv", *(root / model).glob("*.tsv")]
@@ -222,7 +222,7 @@ def seconds(study: str, stage: str, model: str) -> float | None:
 
 
 def aligned(rows: Rows) -> Iterator[str]:
-    """Rows as lines: the first column to the left, numbers to the right."""
+    """Yield rows as lines: the first column left-aligned, numbers right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]

@@ -1,4 +1,4 @@
-"""What every job of the workflow does around its work: log, errors, threads, orphans."""
+"""Setup and teardown of every job of the workflow: log, errors, threads, orphans."""
 
 import io
 import logging
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-RUN_VARIABLE = "TENDING_RUN"  # which process the snakemake is that started the job, see `here`
+RUN_VARIABLE = "TENDING_RUN"  # the snakemake process that started the job, see `here`
 POLL_SECONDS = 0.5
 
 logger = logging.getLogger("tending")
-told = logging.getLogger("tending.told")  # for the terminal alone, as it stands
+told = logging.getLogger("tending.told")  # to the terminal only, unformatted
 
 
 def check_interpreter(path: str) -> None:
-    """ValueError if jobs cannot be started with this Python: Snakemake does not quote its path."""
+    """Raise ValueError if Snakemake, which does not quote it, cannot start jobs by this path."""
     if any(character.isspace() for character in path):
         raise ValueError(
             f"Snakemake cannot start jobs with {path!r}, because there is a space in the path; "
@@ -30,19 +30,19 @@ def check_interpreter(path: str) -> None:
 
 @contextmanager
 def running(log: str, threads: int) -> Iterator[None]:
-    """Run a job's work: everything printed goes to `log`, and errors end the process with 1.
+    """Run a job's work with all output going to `log`; an error ends the process with status 1.
 
-    Warnings stand in the log, and on the terminal with the name of the log before them.
+    Warnings go to the log, and to the terminal preceded by the name of the log.
     An error that names its remedy (ValueError, MemoryError, OSError and the like) is logged as
     one line, any other with its traceback. The job ends if the snakemake that started it on this
-    machine does, so that no orphan writes beside the next run.
+    machine does, so that no orphan writes alongside the next run.
 
-    The process ends with the work, at once: Python would take apart every object of torch's and
-    transformers' modules, most of a second. So nothing stands after it in a script.
+    The process ends immediately after the work, because Python's teardown of the modules of torch
+    and transformers takes most of a second. So a script has no code after this block.
     """
-    # BLAS and torch take theirs from the environment that Snakemake sets for the job
+    # BLAS and torch read theirs from the environment that Snakemake sets for the job
     os.environ.update(RAYON_NUM_THREADS=str(threads or 1), TOKENIZERS_PARALLELISM="false")
-    if not threads:  # a job that mostly waits; there are libraries that 0 means all cores to
+    if not threads:  # a job that mostly waits; to some libraries 0 means all cores
         os.environ.update({k: "1" for k in os.environ if k.endswith("_NUM_THREADS")})
     _redirect(Path(log))
     _end_with_run()
@@ -54,14 +54,14 @@ def running(log: str, threads: int) -> Iterator[None]:
         logger.debug("%s", traceback.format_exc())
         _leave(1)
     except Exception:
-        logger.exception("unexpected; if it is a defect of tending, please report it with this log")
+        logger.exception("unexpected; if this is a bug in tending, please report it with this log")
         _leave(1)
     logger.info("done in %.1f s", time.perf_counter() - started)
     _leave(0)
 
 
 def tell(text: str) -> None:
-    """Print on the user's terminal from inside `running`, and not in the log."""
+    """Print to the user's terminal from inside `running`, bypassing the log."""
     told.info("%s", text)
 
 
@@ -78,9 +78,9 @@ def _redirect(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what is printed stands where it was printed
+    if isinstance(sys.stdout, io.TextIOWrapper):  # keep printed lines in order
         sys.stdout.reconfigure(line_buffering=True)
-    for name in ("httpx", "httpx2", "huggingface_hub"):  # their lines hold signed addresses
+    for name in ("httpx", "httpx2", "huggingface_hub"):  # they log signed URLs
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
@@ -90,19 +90,19 @@ def _redirect(log: Path) -> None:
 
 
 def _for_the_user(record: logging.LogRecord) -> bool:
-    """Our own warnings; those of libraries are for the log, and errors end the job anyway."""
+    """Whether a record is one of our warnings; others are for the log, and errors end the job."""
     return record.levelno == logging.WARNING and record.name != "py.warnings"
 
 
 def here() -> str:
-    """Where process ids mean the same: one machine, and one job of a scheduler on it, or none."""
+    """Identify where process ids are valid: a machine, and the scheduler's job on it, if any."""
     return f"{socket.gethostname()}/{os.environ.get('SLURM_JOB_ID', '')}"
 
 
 def _end_with_run() -> None:
-    """Watch the process that started the job, unless it is out of sight.
+    """Watch the process that started the job, unless it is not visible from here.
 
-    What a scheduler started, here or on another machine, is the scheduler's to end.
+    A job that a scheduler started, here or on another machine, is the scheduler's to end.
     """
     place, _, run = os.environ.get(RUN_VARIABLE, "").rpartition(" ")
     if place == here():
@@ -120,7 +120,7 @@ def _watch(run: int) -> None:
 
 
 def _leave(status: int) -> None:
-    """End the process: exceptions raised through Snakemake's script wrapper print it too."""
+    """End the process; an exception would make Snakemake print its script wrapper too."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

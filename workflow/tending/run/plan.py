@@ -1,6 +1,6 @@
-"""What each job of a study is given.
+"""Inputs and parameters of every job of a study.
 
-The rules ask the plan; it answers with plain paths and scalars, so that Snakemake reruns a job
+The rules query the plan; it returns plain paths and scalars, so that Snakemake reruns a job
 exactly when something it depends on has changed.
 """
 
@@ -20,12 +20,12 @@ from tending.study import metric_components, published, row_limits, selection
 
 @all_noted
 class Plan(StudyFiles):
-    """What every job of a study reads and is told."""
+    """Inputs and parameters of every job of a study."""
 
-    # What a job reads
+    # Inputs
 
     def checkpoint_files(self, wildcards: Wildcards) -> list[str]:
-        """Files whose change makes a checkpoint another one."""
+        """Files whose change makes it another checkpoint."""
         model = self._models[wildcards.model]
         return source(model["source"]).files(model, int(wildcards.step), self.study)
 
@@ -43,18 +43,18 @@ class Plan(StudyFiles):
         ]
 
     def compared_activations(self, wildcards: Wildcards) -> list[str]:
-        """Activations of every step of a model but the one that the others are compared with."""
+        """Activations of every step of a model except the reference step."""
         steps = [s for s in self.steps(wildcards.model) if s != self.reference(wildcards.model)]
         own = {"study": self.study, "model": wildcards.model}
         return [paths.ACTIVATIONS.format(**own, step=step) for step in steps]
 
     def corpus_files(self, wildcards: Wildcards) -> list[str]:
-        """Files the probe tokens are made of."""
+        """Files the probe tokens are made from."""
         corpus = self.config["corpus"]
         return corpora.source(corpus["source"]).files(corpus, self.study)
 
     def tokenizer_file(self, wildcards: Wildcards) -> list[str]:
-        """The tokenizer of a text: the named one, or the first model's own; else none."""
+        """The tokenizer of a text: the named one or the first model's own; else none."""
         corpus = self.config["corpus"]
         if not plugins.constant(f"tending.corpus.{corpus['source']}", "TOKENIZER"):
             return []
@@ -65,19 +65,19 @@ class Plan(StudyFiles):
         return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
 
     def vocabulary_file(self, wildcards: Wildcards) -> list[str]:
-        """The tokenizer that says which rows of a model's embeddings are tokens, if it is asked."""
+        """The tokenizer that determines a model's number of tokens, if a component needs it."""
         model = self._models[wildcards.model]
         if "vocabulary" in model or not self._of_model:
             return []
         return [source(model["source"]).tokenizer(model, self.steps(model["name"])[-1], self.study)]
 
     def weight_products(self, graph: Any) -> list[str]:
-        """What a run is going to make from weights; graph: Snakemake's, of that run."""
+        """Outputs that a run will derive from weights; graph: Snakemake's, of that run."""
         made = {f for p in self.weight_patterns() for f in self.per_checkpoint(p)}
         return [str(f) for job in graph.needrun_jobs() for f in job.output if str(f) in made]
 
     def weight_patterns(self) -> list[str]:
-        """Patterns of all that the study makes from weights."""
+        """Path patterns of everything that the study derives from weights."""
         asked = [*self.gradients.weight_products(), *self.divergence.weight_products()]
         return [*paths.WEIGHT_PRODUCTS, *asked]
 
@@ -85,7 +85,7 @@ class Plan(StudyFiles):
         """Model and step of every checkpoint that is fetched."""
         return {(model, step) for model in self.remote_models() for step in self.steps(model)}
 
-    # What a job is told
+    # Parameters
 
     def checkpoint_folder(self, wildcards: Wildcards) -> str:
         """Folder of a checkpoint in Hugging Face format."""
@@ -106,7 +106,7 @@ class Plan(StudyFiles):
         return hub.commit(self._models[wildcards.model], int(wildcards.step), self.study)
 
     def tokenizer_digest(self, wildcards: Wildcards) -> str:
-        """Hash of a model's tokenizer on the hub; a step that is added does not change it."""
+        """Hash of a model's tokenizer on the hub; adding a step does not change it."""
         last = self._steps[wildcards.model][-1]
         return hub.tokenizer_digest(self._models[wildcards.model], last, self.study)
 
@@ -114,7 +114,7 @@ class Plan(StudyFiles):
         """The corpus source's own keys that name no file, as JSON with sorted keys.
 
         A source without such keys gets its name again: Snakemake compares the params of a job as
-        a set, so its token file, and the GPU jobs that read it, stay as they were.
+        a set, so its token file, and the GPU jobs that read it, are not rerun.
         """
         corpus = self.config["corpus"]
         module = f"tending.corpus.{corpus['source']}"
@@ -125,7 +125,7 @@ class Plan(StudyFiles):
         return json.dumps(told, sort_keys=True) if told else str(corpus["source"])
 
     def corpus_revision(self, wildcards: Wildcards) -> list[str]:
-        """The dataset on the hub and the revision asked for."""
+        """The dataset on the hub and the requested revision."""
         corpus = self.config["corpus"]
         return [corpus["dataset"], corpus.get("revision", "main")]
 
@@ -134,16 +134,16 @@ class Plan(StudyFiles):
         return json.dumps(self._models[wildcards.model]["recipe"], sort_keys=True)
 
     def family_code(self, wildcards: Wildcards) -> str:
-        """Hash of the code that knows a model's family; of its last step's, as all are alike."""
+        """Hash of the code of a model's family, found from the last step, as all are alike."""
         model = self._models[wildcards.model]
         name = source(model["source"]).family(model, self.steps(model["name"])[-1], self.study)
         return _family_code(name)
 
     def weighed(self) -> list[str]:
-        """Components whose singular values the study takes, in an order of their own."""
+        """Components whose singular values the study computes, sorted by name."""
         return self._weighed
 
-    @cached_property  # every checkpoint's job asks
+    @cached_property  # read by every checkpoint's job
     def _weighed(self) -> list[str]:
         return sorted(metric_components.measured(self.config, "weights"))
 
@@ -152,11 +152,11 @@ class Plan(StudyFiles):
         return components.of_model(self._weighed)
 
     def vocabulary(self, wildcards: Wildcards) -> int | None:
-        """Number of a model's tokens, if the config says it and it is asked."""
+        """Number of a model's tokens, if the config gives it and a component needs it."""
         return self._models[wildcards.model].get("vocabulary") if self._of_model else None
 
     def restricted(self, key: str) -> list[str]:
-        """`metric component component ...` for every metric of `key` that is not of all."""
+        """`metric component component ...` for every metric of `key` restricted to components."""
         named = metric_components.restrictions(self.config, key)
         return [" ".join([metric, *components]) for metric, components in named.items()]
 
@@ -173,34 +173,36 @@ class Plan(StudyFiles):
         return int(max(wanted))
 
     def gpus(self) -> int:
-        """GPUs an extraction takes: none only where the config names the CPU.
+        """Number of GPUs an extraction requests: 0 only if the config names the CPU.
 
         `auto` counts as one, because the machine that plans may not be the one that computes.
         """
         return 0 if self.config["extraction"]["device"] == "cpu" else 1
 
     def training_steps(self) -> dict[str, int]:
-        """Length of every model's training in steps, of which a step is a fraction."""
+        """Length of every model's training run in steps, the denominator of progress."""
         return {
             name: source(model["source"]).total_steps(model, self.steps(name), self.study)
             for name, model in self._models.items()
         }
 
     def training_length(self, wildcards: Wildcards) -> int:
-        """Length of one model's training in steps."""
+        """Length of one model's training run in steps."""
         return self.training_steps()[wildcards.model]
 
     def sampled_metrics(self) -> list[str]:
-        """The similarities that are set against the number of sequences."""
+        """The similarities that are measured at several numbers of sequences."""
         return row_limits.sampled(self.config)
 
     def definitions(self) -> list[str]:
-        """The definitions asked for, `correct` first."""
+        """The requested definitions, `correct` first."""
         return sorted(self.config["definitions"])
 
     def extraction_version(self) -> int | str:
-        """What makes activations others: the stage's version, and the definitions and components
-        if they are not the usual ones, so that the usual studies keep what they recorded.
+        """The version of activations, which changes when they do.
+
+        It is the stage's version, followed by the definitions and components if they are not the
+        default ones, so that default studies keep the version that they recorded.
         """
         version, asked = (
             module_version("tending.stages.activations.activations"),
@@ -218,7 +220,7 @@ class Plan(StudyFiles):
         return json.dumps(own, sort_keys=True)
 
     def settings_of_tables(self) -> dict[str, Callable[[], Any]]:
-        """What makes each setting, by the names that tables' SETTINGS may have."""
+        """Functions that return each setting, by the names that tables' SETTINGS may have."""
         config = self.config
         return {
             "definitions": self.definitions,
@@ -245,7 +247,7 @@ class Plan(StudyFiles):
         }
 
     def table_metrics(self, table: str) -> list[str]:
-        """`metric hash` for every metric whose own code makes a table's numbers."""
+        """`metric hash` for every metric whose own code computes a table's numbers."""
         return [
             line
             for key in tables.declared(table).metrics
@@ -256,7 +258,7 @@ class Plan(StudyFiles):
         return [self._models[name] for name in self.remote_models()]
 
     def _requested_steps(self) -> dict[str, list[int]]:
-        """The steps of models on the hub before duplicates are left out."""
+        """The requested steps of hub models, before duplicates are dropped."""
         names = self.remote_models()
         return {n: selection.asked_steps(self.config, self._models[n]) for n in names}
 
@@ -265,20 +267,20 @@ class Plan(StudyFiles):
         return {metric: list(components) for metric, components in named.items()}
 
     def published_tables(self) -> list[str]:
-        """Tables that hold what the paper published numbers of; none without such a model."""
+        """Tables of quantities that the paper published; none if no model is compared with it."""
         names = ["convergence", published.COMPARISON] if self.published_as() else []
         return self.table_files(names)
 
     def references(self) -> dict[str, int]:
-        """The step that each model compared with the paper is compared with itself."""
+        """The reference step of each model that is compared with the paper."""
         return {model: self.reference(model) for model in self.published_as()}
 
     def reference_steps(self) -> dict[str, int]:
-        """The step that each model's others are compared with."""
+        """The reference step of each model."""
         return {model: self.reference(model) for model in self._models}
 
     def other_tokens(self, wildcards: Wildcards) -> str:
-        """What the probe is, if it cannot be the paper's; a matrix of one's own may be."""
+        """Describe the probe if it cannot be the paper's; a user's own matrix may be."""
         corpus = self.config["corpus"]
         if corpus["source"] == "hub":
             ours = corpus["dataset"], corpus.get("batch", {}).get("step")
@@ -290,27 +292,27 @@ class Plan(StudyFiles):
         """`metric hash` for every metric, in the config's order."""
         return [f"{name} {provenance.code_hash(f'{package}.{name}')}" for name in names]
 
-    # Functions of the wildcards, even where they need none: Snakemake reads plain strings in
-    # `params` for wildcards, and a path pattern in a config has some.
+    # Functions of the wildcards, even where they need none: Snakemake looks for wildcards in plain
+    # strings in `params`, and a path pattern in a config has some.
 
     def settings(self, wildcards: Wildcards) -> str:
         """The whole config as JSON with sorted keys."""
         return json.dumps(self.config, sort_keys=True, indent=2)
 
 
-@cache  # every checkpoint's job asks
+@cache  # called by every checkpoint's job
 def _family_code(name: str) -> str:
     plugins.require("tending.families", name, "model family")
     return provenance.code_hash(f"tending.families.{name}")
 
 
 def module_version(module: str) -> int:
-    """VERSION of a stage that costs too much to rerun on every change of its code."""
+    """Return the VERSION of a stage that is too costly to rerun on every change of its code."""
     return int(str(plugins.constant(module, "VERSION")))
 
 
 def embedded_packages() -> list[str]:
-    """`package version` of everything the embedded corpus is cut from."""
+    """Return `package version` of every package the embedded corpus is built from."""
     packages = plugins.constant("tending.corpus.embedded", "PACKAGES")
     assert isinstance(packages, tuple)
     versions = provenance.versions(packages)

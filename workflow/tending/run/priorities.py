@@ -1,4 +1,4 @@
-"""In which order checkpoints are fetched and used: one after the other, not stage after stage."""
+"""Order of fetching and using checkpoints: checkpoint by checkpoint, not stage by stage."""
 
 from typing import Any, Protocol
 
@@ -9,12 +9,12 @@ Wildcards = Any  # Snakemake's, with .model and .step
 
 
 class Study(Protocol):
-    """What is asked of a plan."""
+    """The part of a plan that priorities need."""
 
     study: str
 
     def per_checkpoint(self, pattern: str) -> list[str]:
-        """One text for every model and step."""
+        """Return one text for every model and step."""
 
 
 @all_noted
@@ -27,12 +27,12 @@ class Turns:
         self._shares = {name: 1 / (2 + i) for i, name in enumerate(order)}
 
     def fetching(self, wildcards: Wildcards) -> float:
-        """From 0 to 2, from 1 on for what an earlier run has begun: it takes up a place already."""
+        """Return 0 to 2, from 1 on if an earlier run began the fetch: it already has a slot."""
         entry = Entry(self._study, wildcards.model, int(wildcards.step))
         return self._share(wildcards) + (entry.folder.exists() or entry.incoming.exists())
 
     def using(self, wildcards: Wildcards) -> float:
-        """From 5 to 6: what is there is used before more is fetched, all of it by all stages."""
+        """Return 5 to 6: all stages use the present checkpoints before more are fetched."""
         return 5 + self._share(wildcards)
 
     def _share(self, wildcards: Wildcards) -> float:

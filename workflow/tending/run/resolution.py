@@ -1,4 +1,4 @@
-"""Asking the hub, once, what the revisions of a study are: commits, files, hashes."""
+"""Resolve the revisions of a study on the hub, once: commits, files, hashes."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from tending.hub.pins import File, Pins, Revision
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-AT_ONCE = 4  # requests; the hub limits their rate
+AT_ONCE = 4  # concurrent requests; the hub limits their rate
 KEPT = re.compile(
     r"config\.json|tokenizer\.json|(model|pytorch_model)([-.].*)?\.(safetensors|bin)(\.index\.json)?"
 )
@@ -37,10 +37,10 @@ def resolve(
     progress: Callable[[], object] = lambda: None,
     save: Callable[[str, Pins], object] = lambda name, pins: None,
 ) -> dict[str, Pins]:
-    """The pins of every model: those of `before` as they are, and the steps that they lack.
+    """Return the pins of every model: those of `before` unchanged, and the steps that they lack.
 
-    asked: the steps of every model, by its name. A step that was pinned stays at its commit; where
-    the revision has moved on the hub since, a warning says so. save(name, pins) is called when a
+    asked: the requested steps of every model, by its name. A pinned step stays at its commit; a
+    warning reports if the revision has moved on the hub since. save(name, pins) is called when a
     model is done. Raises HubError with one list of everything that does not exist.
     """
     tables = {model["name"]: _table(model) for model in models}
@@ -59,7 +59,7 @@ def resolve(
 def _missing(
     model: Model, spec: Spec, wanted: Mapping[str, list[int]], tables: Mapping[str, Table]
 ) -> Iterator[str]:
-    """Steps of a model that its repository does not have, each with the nearest that it has."""
+    """Yield steps of a model that its repository lacks, each with the nearest that it has."""
     name, existing = model["name"], sorted(tables[model["name"]])
     if not wanted[name]:
         yield f"{name}: {nothing_of(spec, existing)} ({model['repository']})"
@@ -70,19 +70,19 @@ def _missing(
 
 
 def _absent(model: Model, step: int) -> str:
-    """A step that is not on the hub, with the name that the config gives to its revision."""
+    """Describe a step that is not on the hub, with its revision's name in the config, if any."""
     naming = model.get("revision")
     names = {int(key): name for key, name in naming.items()} if isinstance(naming, Mapping) else {}
     return f"the revision {names[step]!r} of step {step}" if step in names else f"step {step}"
 
 
 def _table(model: Model) -> Table:
-    """step -> (revision, commit) for every step that the repository's branches and tags have."""
+    """Map step -> (revision, commit) for all steps among the repository's branches and tags."""
     repository = model["repository"]
     listed = client.patiently(
         lambda: client.api().list_repo_refs(repository), f"{repository}, its refs"
     )
-    # a branch comes before a tag of the same name
+    # a branch takes precedence over a tag of the same name
     commits = {ref.name: ref.target_commit for ref in [*listed.tags, *listed.branches]}
     try:
         names = source.by_step(model, list(commits))
@@ -116,8 +116,8 @@ def _resolved(
         name, commit = table.get(step, (revision.name, "nothing"))
         if commit != revision.commit:
             logging.warning(
-                "%s: %s of %s was pinned at %s and is now at %s; the study keeps the first (delete "
-                "step %d in its pin file to take the other)",
+                "%s: %s of %s was pinned at %s and is now at %s; the study keeps the former "
+                "(delete step %d in its pin file to use the latter)",
                 *(model["name"], name, repository, revision.commit[:10], commit[:10], step),
             )
     missing = [step for step in steps if step not in kept]
@@ -130,12 +130,12 @@ def _resolved(
         existing={step: name for step, (name, _) in table.items()},
         config=before.config if before and kept else _config(model, revisions[steps[-1]]),
         revisions=revisions,
-        main=_main(repository),  # anew, as `existing` is: it moves when a suite grows
+        main=_main(repository),  # queried again, like `existing`: it moves when a suite grows
     )
 
 
 def _revision(repository: str, name: str, commit: str, progress: Callable[[], object]) -> Revision:
-    """Files of one revision, with their hashes. Raises HubError if it holds no checkpoint."""
+    """Query one revision's files and hashes. Raises HubError if it holds no checkpoint."""
     what = f"{repository}, {name}"
     found = client.patiently(
         lambda: client.api().model_info(repository, revision=commit, files_metadata=True), what
@@ -152,7 +152,7 @@ def _revision(repository: str, name: str, commit: str, progress: Callable[[], ob
 
 
 def _main(repository: str) -> Revision | None:
-    """The branch main, or None where it is no checkpoint: it only serves the comparison."""
+    """Query the branch main, or None if it is no checkpoint: it only serves the comparison."""
     try:
         return _revision(repository, "main", "main", lambda: None)
     except HubError as error:
@@ -175,7 +175,7 @@ def _names(found: "ModelInfo") -> list[str]:
 
 
 def _config(model: Model, revision: Revision) -> dict[str, Any]:
-    """config.json of a revision. Raises HubError if tending does not know its model family."""
+    """Download a revision's config.json. Raises HubError if its model family is unknown."""
     repository = model["repository"]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "config.json"

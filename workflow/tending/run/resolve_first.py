@@ -1,8 +1,8 @@
 """The run before the run: a study on the hub cannot be planned before its revisions are known.
 
-Which steps exist decides which jobs there are, so the rule `revisions` is a workflow of its own,
-in rules/revisions.smk. Its result, the study's pin file, is read like any other source; no edge
-leads from it to the stages, so a step that is added does not touch the others (see
+The existing steps determine the jobs, so the rule `revisions` is a separate workflow, in
+rules/revisions.smk. Its result, the study's pin file, is read like any other source; no edge leads
+from it to the stages, so adding a step does not affect the others (see
 docs/decisions/0004-pins-before-the-plan.md).
 """
 
@@ -21,15 +21,15 @@ from tending.run.config import ConfigError
 
 
 def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
-    """Make the study's pin file, or complete it, by a run of the rule `revisions`.
+    """Make the study's pin file, or complete it, by running the rule `revisions`.
 
-    repository: the checkout, which holds rules/revisions.smk. Returns what the user should know
-    of it: revisions that moved. Raises ConfigError with what the hub said if it cannot be done.
+    repository: the checkout, which holds rules/revisions.smk. Returns warnings for the user, on
+    revisions that moved. Raises ConfigError with the hub's answer if it cannot be done.
     """
     study = config["study"]
     target = paths.REVISIONS.format(study=study)
     log = Path(paths.log(paths.REVISIONS).format(study=study))
-    log.unlink(missing_ok=True)  # what it says below is of this run
+    log.unlink(missing_ok=True)  # so that it holds messages of this run only
     environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
     with TemporaryDirectory() as folder:
         settings = Path(folder) / "config.json"
@@ -38,8 +38,8 @@ def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
         command += ["--snakefile", str(repository / "rules/revisions.smk")]
         command += ["--configfile", str(settings), "--cores", "1", "--rerun-incomplete"]
         command += ["--workflow-profile", "none", "--nolock"]
-        # In a file, not a pipe: if this process is killed, the other could not write its last words
-        # into a pipe, and would stay for ever.
+        # In a file, not a pipe: if this process is killed, the other could no longer write its last
+        # messages into a pipe, and would never end.
         output = Path(folder) / "output.txt"
         with output.open("w") as file:
             done = subprocess.run(command, stdout=file, stderr=file, env=environment)
@@ -53,24 +53,24 @@ def resolve(config: Mapping[str, Any], repository: Path) -> list[str]:
 
 
 def only_estimates(arguments: Sequence[str]) -> bool:
-    """Whether a command line's one target is `plan`, named first, as docs/planning.md writes it.
+    """Whether the one target of a command line is `plan`, named first as in docs/planning.md.
 
-    Where that is not certain the hub is asked, as before any other run.
+    If that is not certain the hub is queried, as before any other run.
     """
     return list(arguments[:1]) == ["plan"] and all(a.startswith("-") for a in arguments[1:2])
 
 
 def refuse_work(rules: Collection[str]) -> None:
-    """ConfigError if a run whose commits are not known would do more than estimate."""
+    """Raise ConfigError if a run whose commits are not known would do more than estimate."""
     if others := sorted({*rules} - {"plan", "all"}):
         raise ConfigError(
-            f"the study's revisions are not pinned, so that {others[0]} cannot run beside the "
+            f"the study's revisions are not pinned, so {others[0]} cannot run alongside the "
             f"target `plan`; name `plan` alone, or run without it"
         )
 
 
 def _said(log: Path, level: str) -> list[str]:
-    """What stands in a job's log at one level, a text of one or more lines each, without times."""
+    """Return the messages of one level in a job's log, of one or more lines each, without times."""
     if not log.exists():
         return []
     # a progress bar may stand on the line before the time

@@ -1,8 +1,8 @@
-"""What a job asks of a scheduler: memory and time, from the sizes of what it works on.
+"""Memory and time that a job requests from a scheduler, from the sizes of its inputs.
 
-A machine of one's own is not limited by these numbers; a cluster kills a job that exceeds them, so
-they lie above what is used (docs/cluster.md says how far). A job that was killed all the same asks
-for more at its next attempt.
+These numbers do not limit jobs on a local machine; a cluster kills a job that exceeds them, so
+they lie above the actual use (docs/cluster.md says how far). A job that is killed nevertheless
+requests more at its next attempt.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,23 +19,26 @@ from tending.stages.divergence import divergence_config
 from tending.study import selection
 
 MB = 2**20
-# MB that a job holds before it works, half as much again as was seen: about 400 of them are the two
-# Snakemakes that a cluster starts around every job.
+# MB that a job holds before it works, 1.5 times the observed: about 400 of them are the two
+# Snakemake processes that a cluster starts around every job.
 IMPORTS = {"plain": 800, "drawing": 1300, "torch": 1600}
-START = 10  # minutes for what does not depend on sizes, on a slow shared file system
-SLACK = 1.5  # memory of all that is not counted, as a factor
+START = 10  # minutes of work that does not depend on sizes, on a slow shared file system
+SLACK = 1.5  # factor for memory that is not counted
 
-# Operations per second that a job reaches at the least, and bytes per second of its files.
+# Lower bounds on a job's operations per second, and on bytes per second of its files.
 CPU, GPU = 2e10, 5e12
 READING, DOWNLOADING = 1e8, 5e6
 
 Wildcards = Any  # Snakemake's
-Asked = Callable[[Wildcards, int], int]  # a job's wildcards and attempt, from 1 -> what it asks for
+Asked = Callable[[Wildcards, int], int]  # a job's wildcards and attempt (from 1) -> its request
 
 
 @dataclass(frozen=True)
 class Need:
-    """memory: bytes besides those of the imports; seconds: besides those of the start."""
+    """Resources that a job needs.
+
+    memory: bytes besides those of the imports; seconds: besides those of the start.
+    """
 
     memory: float
     seconds: float
@@ -44,7 +47,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Size:
-    """Of one model: its sizes, and how many numbers its weights and the largest of them hold."""
+    """Sizes of one model. parameters: numbers in all its weights; largest: in the largest."""
 
     layers: int
     d_model: int
@@ -57,7 +60,7 @@ class Size:
 
 
 class Needs:
-    """What the jobs of a study need. Every method but the two first is one kind of job."""
+    """Resources that a study's jobs need. Every method but the first two is one kind of job."""
 
     def __init__(self, config: selection.Config, steps: Mapping[str, list[int]]) -> None:
         self._config, self._steps = config, steps
@@ -65,7 +68,7 @@ class Needs:
         self._sizes: dict[str, Size] = {}
 
     def memory(self, kind: str) -> Asked:
-        """For `mem_mb`: MB that a job of this kind asks for, in proportion to the attempt."""
+        """For `mem_mb`: MB that a job of this kind requests, in proportion to the attempt."""
         estimate: Callable[[Wildcards], Need] = getattr(self, kind)
 
         def mem_mb(wildcards: Wildcards, attempt: int) -> int:
@@ -75,7 +78,7 @@ class Needs:
         return noted(mem_mb)
 
     def runtime(self, kind: str) -> Asked:
-        """For `runtime`: minutes that a job of this kind asks for, in proportion to the attempt."""
+        """For `runtime`: minutes that a job of this kind requests, in proportion to the attempt."""
         estimate: Callable[[Wildcards], Need] = getattr(self, kind)
 
         def runtime(wildcards: Wildcards, attempt: int) -> int:
@@ -83,7 +86,7 @@ class Needs:
 
         return noted(runtime)
 
-    # The sources of everything
+    # Sources
 
     def small(self, wildcards: Wildcards) -> Need:
         """A job whose cost does not depend on the study."""
@@ -94,7 +97,7 @@ class Needs:
         return Need(self._tokens * 8, self._tokens * 8 / DOWNLOADING, "torch")
 
     def training(self, wildcards: Wildcards) -> Need:
-        """Weights, gradients, two moments, and what one batch leaves behind for the way back."""
+        """Weights, gradients, two moments, and one batch's activations for the backward pass."""
         size, recipe = self._size(wildcards.model), self._models[wildcards.model]["recipe"]
         batch = recipe["batch"] * recipe["sequence_length"]
         memory = 4 * (4 * size.parameters + batch * _width(size) * size.layers)
@@ -102,33 +105,33 @@ class Needs:
         return Need(memory, seconds, "torch")
 
     def inspection(self, wildcards: Wildcards) -> Need:
-        """Every byte of a checkpoint is read once, for its hash, and few are held."""
+        """One pass over every byte of a checkpoint, for its hash; few are held in memory."""
         return Need(0, 4 * self._size(wildcards.model).parameters / READING)
 
     def fetching(self, wildcards: Wildcards) -> Need:
-        """A checkpoint comes over the network."""
+        """The download of a checkpoint."""
         return Need(0, 4 * self._size(wildcards.model).parameters / DOWNLOADING)
 
     # From weights
 
     def activations(self, wildcards: Wildcards) -> Need:
-        """The model runs over the probe, and over the sequences of the held-out loss."""
+        """Forward passes over the probe, and over the sequences of the held-out loss."""
         size, config = self._size(wildcards.model), self._config
         probed = max(config["corpus"]["sequences"], config["held_out_loss"]["sequences"])
         return self._passes(size, probed * self._length, 2)
 
     def gradients(self, wildcards: Wildcards) -> Need:
-        """The model runs over every batch and back; the gradients of its weights are kept."""
+        """Forward and backward passes over every batch; the weights' gradients are kept."""
         size, asked = self._size(wildcards.model), self._config["gradients"]
         batches = max(2 * asked["window"] + 1, asked["held_out_batches"])
         passes = self._passes(size, batches * asked["sequences"] * self._length, 8)
-        # the sums over a batch lie where the model runs; one matrix at a time comes here in float64
+        # sums over a batch stay where the model runs; one matrix at a time comes here in float64
         kept = 8 * (3 * size.largest + (0 if self._on_gpu else size.parameters))
         decomposed = batches * 4 * size.parameters * size.d_model / CPU
         return Need(passes.memory + kept, passes.seconds + decomposed, "torch")
 
     def divergence(self, wildcards: Wildcards) -> Need:
-        """The model runs over some sequences; logits of both steps are compared."""
+        """Forward passes over some sequences; the logits of both steps are compared."""
         size, sequences = self._size(wildcards.model), divergence_config.sequences(self._config)
         passes = self._passes(size, sequences * self._length, 2)
         predicted = divergence_config.count(self._config["divergence"]["positions"], self._length)
@@ -136,7 +139,7 @@ class Needs:
         return Need(passes.memory + logits, passes.seconds + 2 * logits / READING, "torch")
 
     def spectra(self, wildcards: Wildcards) -> Need:
-        """One matrix at a time in float64, its Gram matrix, and what the eigenvalues take."""
+        """One matrix at a time in float64, its Gram matrix, and the eigenvalues' workspace."""
         size = self._size(wildcards.model)
         operations = 4 * size.parameters * size.d_model  # twice its Gram matrices
         seconds = 4 * size.parameters / READING + operations / CPU
@@ -153,13 +156,13 @@ class Needs:
         return self._compared(self._size(wildcards.model), 2)
 
     def sample_size(self, wildcards: Wildcards) -> Need:
-        """Every checkpoint of a model against the reference, at many numbers of sequences."""
+        """Every checkpoint of a model against the reference, at several numbers of sequences."""
         one, steps = self.convergence(wildcards), len(self._steps[wildcards.model])
         sizes = len(self._config["sample_sizes"] or ())
         return Need(one.memory, one.seconds * steps * (1 + sizes))
 
     def trajectory(self, wildcards: Wildcards) -> Need:
-        """All checkpoints of a model together, a layer at a time, every two of them compared."""
+        """All checkpoints of a model together, a layer at a time, compared in pairs."""
         size, steps = self._size(wildcards.model), len(self._steps[wildcards.model])
         one, width = self._compared(size, 1), min(size.d_model, self._rows)
         held = 8 * steps * self._rows * size.d_model
@@ -167,12 +170,12 @@ class Needs:
         return Need(one.memory + held, seconds)
 
     def between(self, wildcards: Wildcards) -> Need:
-        """The models of a group at one step, every two of them compared."""
+        """The models of a group at one step, compared in pairs."""
         models = [m for m in self._models.values() if m.get("group") == wildcards.group]
         one = self._compared(self._size(models[0]["name"]), len(models))
         return Need(one.memory, one.seconds * len(models))
 
-    # Of the whole study
+    # For the whole study
 
     def table(self, wildcards: Wildcards) -> Need:
         """Rows of every checkpoint and layer, and their intervals."""
@@ -185,9 +188,9 @@ class Needs:
     # Sizes
 
     def _passes(self, size: Size, tokens: int, operations: int) -> Need:
-        """A model that is loaded and run; operations: per parameter and token.
+        """Loading and running a model; operations: per parameter and token.
 
-        On a GPU the activations are in its memory, and the host holds the weights alone, and the
+        On a GPU the activations are in its memory, and the host holds only the weights and the
         tensor that it reads.
         """
         extraction = self._config["extraction"]
@@ -199,7 +202,7 @@ class Needs:
         return Need(held + running, 4 * size.parameters / READING + seconds, "torch")
 
     def _compared(self, size: Size, files: int) -> Need:
-        """Files of activations that are read whole, and one layer's working space in float64."""
+        """Files of activations read whole, and one layer's workspace in float64."""
         rows, layers = self._rows, size.layers
         kept = 4 * files * layers * rows * size.d_model * len(self._config["components"])
         width = max(size.d_model, rows)
@@ -209,12 +212,12 @@ class Needs:
 
     @cached_property
     def _on_gpu(self) -> bool:
-        """As far as the config says: `auto` asks a scheduler for a GPU."""
+        """Whether the config requests a GPU from a scheduler; `auto` does."""
         return bool(self._config["extraction"]["device"] != "cpu")
 
     @cached_property
     def _length(self) -> int:
-        """Tokens of a sequence: as the study says, or as many as all its models can read."""
+        """Tokens of a sequence: as configured, or as many as all models of the study can read."""
         asked = self._config["corpus"].get("length")
         return int(asked or min(self._size(name).context for name in self._models))
 
@@ -232,7 +235,7 @@ class Needs:
 
     @cached_property
     def _cells(self) -> int:
-        """Layers of all checkpoints of the study."""
+        """Number of layers in all checkpoints of the study."""
         return sum(self._size(name).layers * len(steps) for name, steps in self._steps.items())
 
     def _size(self, model: str) -> Size:
@@ -245,7 +248,7 @@ class Needs:
 
 
 def size_of(config: families.Config) -> Size:
-    """Sizes of the model that a config.json describes; ValueError if its family is not known."""
+    """Return the sizes of a model from its config.json; raise ValueError for an unknown family."""
     kind = families.family(str(config["model_type"]))
     found, shapes = kind.architecture(config), kind.shapes(config)
     numbers = {name: prod(shape) for name, shape in shapes.items()}
@@ -263,5 +266,5 @@ def size_of(config: families.Config) -> Size:
 
 
 def _width(size: Size) -> int:
-    """Numbers that a token takes in the widest place of a layer, with what stands beside it."""
+    """Count the values per token at the widest point of a layer, and those held beside it."""
     return size.d_mlp + 4 * size.d_model

@@ -1,10 +1,10 @@
 """Recovery after a killed run: the same command works again, with nothing to unlock.
 
 Snakemake locks the working directory with files that a killed process leaves behind. Every run
-of this workflow also holds a shared lock that the kernel drops when the process dies, however it
-dies. Who gets it exclusively knows that no other run is alive, and that any lock files are stale;
-jobs that the killed run left in a scheduler's queue are then taken out of it, and what they made
-without its knowledge is made again.
+of this workflow also holds a shared lock that the kernel releases when the process dies, however
+it dies. A run that gets it exclusively knows that no other run is alive, and that any lock files
+are stale; jobs that the killed run left in a scheduler's queue are then cancelled, and their
+outputs that it could not record are rebuilt.
 """
 
 import fcntl
@@ -21,13 +21,13 @@ _held: list[IO[str]] = []  # open as long as the process lives
 
 
 def take(folder: Path = Path(".snakemake")) -> bool:
-    """Join the runs in a working directory; True if stale lock files were removed.
+    """Join the runs in a working directory; return True if stale lock files were removed.
 
-    Called when the workflow is read by its main process, before Snakemake takes its own lock.
+    Called when the main process reads the workflow, before Snakemake takes its own lock.
     """
     os.environ[RUN_VARIABLE] = f"{here()} {os.getpid()}"
     folder.mkdir(exist_ok=True)
-    file = (folder / "tending.lock").open("a")  # its time is the start of the first run alive
+    file = (folder / "tending.lock").open("a")  # its mtime is the start of the first run alive
     _held.append(file)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

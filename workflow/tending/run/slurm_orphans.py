@@ -1,7 +1,7 @@
-"""Jobs that a killed run has left in SLURM's queue: nobody waits for them any more.
+"""Jobs that a killed run has left in SLURM's queue: nothing waits for them any more.
 
-Snakemake writes, beside what it knows of files, which job makes each, until that job has ended. A
-new run does not take such jobs up; it would start the same work beside them.
+Snakemake's metadata on an unfinished file names the job that makes it, until that job has ended. A
+new run does not take over such jobs; it would start the same work alongside them.
 """
 
 import json
@@ -20,10 +20,10 @@ logger = logging.getLogger("tending")
 
 
 def cancel(markers: Path) -> list[str]:
-    """Cancel the jobs named in Snakemake's folder of incomplete files, and wait until they ended.
+    """Cancel the jobs named in Snakemake's folder of incomplete files, and wait until they end.
 
     Returns their ids. Without SLURM on this machine, or without such jobs, nothing is done; if
-    SLURM does not answer, the user is told what to look for.
+    SLURM does not answer, a warning names the jobs to look for.
     """
     wanted = _noted(markers)
     if not wanted or shutil.which(SCANCEL) is None:
@@ -45,7 +45,7 @@ def cancel(markers: Path) -> list[str]:
 
 
 def _noted(markers: Path) -> list[str]:
-    """Ids in the files below a folder; what is no such note is passed over."""
+    """Return the job ids in the files below a folder, skipping files without one."""
     found = set()
     for file in markers.rglob("*") if markers.is_dir() else ():
         try:
@@ -58,7 +58,7 @@ def _noted(markers: Path) -> list[str]:
 
 
 def _alive(jobs: list[str]) -> list[str]:
-    """Those of these jobs that are in the user's own queue, waiting or running."""
+    """Return those of these jobs that are in the user's own queue, waiting or running."""
     listed = _run(SQUEUE, "--me", "--noheader", "--format=%A")
     return [job for job in jobs if job in listed.split()]
 

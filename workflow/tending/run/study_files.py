@@ -1,4 +1,4 @@
-"""Which files a study consists of."""
+"""The files of a study."""
 
 import json
 import re
@@ -39,7 +39,7 @@ class StudyFiles:
         return self._steps[model]
 
     def reference(self, model: str) -> int:
-        """The step that the others of a model are compared with."""
+        """The reference step of a model, which its other steps are compared with."""
         wanted = self.config["reference"]
         return self.steps(model)[-1] if wanted == "last" else int(wanted)
 
@@ -56,7 +56,7 @@ class StudyFiles:
         ]
 
     def representation_files(self) -> list[str]:
-        """What is measured of activations alone; nothing unless the config names a metric."""
+        """Files of measures of activations alone; none unless the config names such a metric."""
         return self.per_checkpoint(paths.REPRESENTATION) if self.config["representation"] else []
 
     def per_model(self, pattern: str) -> list[str]:
@@ -77,7 +77,7 @@ class StudyFiles:
         return sorted({str(f) for model in remote for f in hub.pin_files(model, self.study)})
 
     def local_models(self) -> list[str]:
-        """Names of the models whose checkpoints lie on this machine."""
+        """Names of the models whose checkpoints are on this machine."""
         return [name for name in self._models if name not in self.remote_models()]
 
     def any_of(self, names: list[str]) -> str:
@@ -104,7 +104,7 @@ class StudyFiles:
         return list(tables)
 
     def optional_tables(self, figure: str) -> list[str]:
-        """Names of the tables a figure shows besides, of those that the study has."""
+        """Names of the optional tables of a figure that the study has."""
         named = plugins.constant_or(f"{plugins.FIGURES}.{figure}", "OPTIONAL", ())
         assert isinstance(named, tuple)
         return [table for table in named if table in self.tables()]
@@ -120,16 +120,16 @@ class StudyFiles:
         return [*self.table_files([*tables, *self.optional_tables(figure)]), *models]
 
     def figure_modules(self, figure: str) -> list[str]:
-        """The modules that draw a figure, and make tables of maps for it."""
+        """The modules that draw a figure, and those that make tables of maps for it."""
         made = ["tending.stages.trajectory.trajectory_tables"] if self.maps_of(figure) else []
         return [f"{plugins.FIGURES}.{figure}", *made]
 
     def maps_of(self, figure: str) -> set[str]:
-        """The quantities of trajectories among what a figure is drawn from."""
+        """The trajectory quantities among the inputs of a figure."""
         return set(self.tables_of(figure)) & set(plugins.names(plugins.TRAJECTORY))
 
     def trajectory_files(self) -> list[str]:
-        """One file per model, if the study asks for anything of all its checkpoints together."""
+        """One file per model, if the study requests any trajectory quantity."""
         names = self._models if self.config["trajectory"] else ()
         return [self.path(paths.TRAJECTORY, model=name) for name in names]
 
@@ -138,7 +138,7 @@ class StudyFiles:
         return [self.path(paths.TABLE_PARQUET, table=table) for table in tables]
 
     def path(self, pattern: str, **wildcards: object) -> str:
-        """A pattern filled in for this study; wildcards that are left stay as they are."""
+        """Fill in a pattern for this study; wildcards that are not given stay as they are."""
         filled = pattern.replace("{study}", self.study)
         for name, value in wildcards.items():
             filled = filled.replace(f"{{{name}}}", str(value))
@@ -201,7 +201,7 @@ class StudyFiles:
         return tables.module(table)
 
     def table_title(self, table: str) -> str:
-        """What the rows of a table hold, for people."""
+        """A table's title for readers, which states the contents of its rows."""
         return tables.declared(table).title
 
     def report_files(self) -> list[str]:
@@ -233,7 +233,7 @@ class StudyFiles:
         return provenance.text_sha256("\n".join(file.read_text("utf-8") for file in files))
 
     def figure_options(self, wildcards: Wildcards) -> str:
-        """What figures and captions need to know of the config, as JSON with sorted keys."""
+        """Settings of the config that figures and captions need, as JSON with sorted keys."""
         config = self.config
         options = {
             "study": self.study,
@@ -252,7 +252,7 @@ class StudyFiles:
         return json.dumps(options, sort_keys=True)
 
     def learning_rates(self) -> dict[str, float]:
-        """Peak learning rate of every model of which it is known."""
+        """Peak learning rate of every model for which it is known."""
         return learning_rates(self.config)
 
     def _empty_tables(self) -> set[str]:
@@ -270,7 +270,7 @@ class StudyFiles:
         return any(plugins.constant(module, "TABLED") for module in modules)
 
     def _unasked(self) -> set[str]:
-        """Figures of what the study does not ask for, quantities of trajectories among them."""
+        """Figures of quantities that the study does not request, trajectories among them."""
         unasked = set(plugins.names(plugins.TRAJECTORY)) - set(self.config["trajectory"])
         return unasked | self.gradients.undrawn()
 

@@ -1,9 +1,9 @@
-"""Results that a killed run's jobs made when nobody was left to record what they were made with.
+"""Outputs of a killed run's jobs that ended when no process was left to record their settings.
 
 Snakemake's main process records the settings behind each file after its job has ended. A job that
 ends after the main process was killed, as those on a cluster do, leaves a file without such a
-record, or with one of earlier settings; Snakemake takes it as it is, and a change of settings would
-not make it again. Such files are marked as incomplete, so that the next run makes them again.
+record, or with one of earlier settings; Snakemake accepts it as it is, and a change of settings
+would not rebuild it. Such files are marked as incomplete, so that the next run rebuilds them.
 """
 
 import json
@@ -18,7 +18,7 @@ CLOCKS_DIFFER_BY = 60  # seconds, at most, among the machines of a cluster
 
 
 def mark(folder: Path, since: float) -> list[Path]:
-    """Mark what was made since a time, in seconds, and not recorded; relative paths of the files.
+    """Mark the files made since a time, in seconds, but not recorded; return relative paths.
 
     folder: Snakemake's, in the working directory.
     """
@@ -31,7 +31,7 @@ def mark(folder: Path, since: float) -> list[Path]:
 
 
 def _made(root: Path, since: float) -> Iterator[Path]:
-    """Files of any study, as jobs name them, that are newer than a time."""
+    """Yield the files of any study, as jobs name them, that are newer than a time."""
     constants = (value for name, value in vars(paths).items() if name.isupper())
     for pattern in sorted(c for c in constants if isinstance(c, str)):
         for file in root.glob(re.sub(r"\{\w+\}", "*", pattern)):
@@ -40,7 +40,7 @@ def _made(root: Path, since: float) -> Iterator[Path]:
 
 
 def _recorded(folder: Path, path: Path) -> bool:
-    """Whether there is a record of this file that is not of an earlier one."""
+    """Whether this file has a record that does not belong to an earlier version of it."""
     record = note(folder / METADATA, path)
     if not record.exists():
         return False

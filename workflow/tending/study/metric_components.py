@@ -1,8 +1,8 @@
-"""Which metric is taken of which component: what `components`, `spectrum`, `similarity` ask for.
+"""Assignment of metrics to components, from the keys `components`, `spectrum`, `similarity`.
 
-An entry of `spectrum` or `similarity` is a metric's name, and then taken of all components, or
-`{name: ..., components: [...]}`. `normalise` puts the names alone in its place, which is what the
-rest of the library reads, and the restrictions under a key of their own.
+An entry of `spectrum` or `similarity` is a metric's name, which then applies to all components, or
+`{name: ..., components: [...]}`. `normalise` replaces the entries by plain names, which the rest of
+the library reads, and puts the restrictions under a key of their own.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from tending.families import family
 from tending.study.selection import Config, Model, steps
 
 PACKAGES = {key: f"tending.metrics.{key}" for key in ("spectrum", "similarity")}
-MEASURES = {"spectrum": "weights", "similarity": "activations"}  # the part that has them
+MEASURES = {"spectrum": "weights", "similarity": "activations"}  # the measured part
 SHOWN = {"spectrum": "proportional_effective_rank", "similarity": "cka_debiased"}  # or the first
 RESTRICTED = "restricted"  # key of a normalised config: key -> metric -> components
 
@@ -37,17 +37,17 @@ def normalise(config: dict[str, Any]) -> None:
 
 
 def restrictions(config: Config, key: str) -> dict[str, list[str]]:
-    """Metrics of `key` that are taken of some components only, with their names."""
+    """Return the metrics of `key` that are restricted to some components, with these."""
     return {m: list(names) for m, names in config.get(RESTRICTED, {}).get(key, {}).items()}
 
 
 def measured(config: Config, kind: str) -> list[str]:
-    """Components of the study that have `weights` or `activations`, in the config's order."""
+    """List the study's components that have `weights` or `activations`, in the config's order."""
     return [name for name in config["components"] if getattr(parts.component(name), kind)]
 
 
 def problems(config: Config) -> Iterator[str]:
-    """What is wrong with the study's components and with what is measured of them."""
+    """Yield problems with the study's components and with the metrics applied to them."""
     known = []
     for name in config["components"]:
         try:
@@ -73,24 +73,24 @@ def _in_both(part: Component) -> bool:
 
 
 def _metrics(config: Config, key: str, known: list[Component]) -> Iterator[str]:
-    """Pairs of metric and component that mean nothing."""
+    """Yield problems with pairs of metric and component."""
     able = {part.name: part for part in known if getattr(part, MEASURES[key])}
     restricted = restrictions(config, key)
     counts: Counter[str] = Counter(config[key])
     for metric, count in counts.items():
         if count > 1:
-            yield f"{metric} is there {count} times; name it once, with all of its components"
+            yield f"{metric} is listed {count} times; name it once, with all of its components"
     shown = SHOWN[key] if SHOWN[key] in config[key] else config[key][0]
     if shown in restricted:
         yield (
-            f"{shown} is what figures show of all components, so it cannot be restricted to some; "
+            f"figures show {shown} for all components, so it cannot be restricted to some; "
             f"write its name alone" + ("" if shown == SHOWN[key] else ", or put another first")
         )
     for metric in config[key]:
         wanted = restricted.get(metric, list(able))
         for name in [name for name in wanted if name not in able]:
             yield (
-                f"{metric} cannot be taken of {name!r}, which is not among the `components` that "
+                f"{metric} cannot be applied to {name!r}, which is not among the `components` that "
                 f"have {MEASURES[key]}: {', '.join(able)}"
             )
         products = [n for n in wanted if n in able and not able[n].one_matrix]
@@ -103,14 +103,14 @@ def _metrics(config: Config, key: str, known: list[Component]) -> Iterator[str]:
 
 
 def _one_matrix(metric: str) -> bool:
-    """Whether a metric of singular values is of stored matrices only, read without importing it."""
+    """Whether a metric of singular values applies to stored matrices only, without importing it."""
     if metric not in plugins.names(PACKAGES["spectrum"]):
-        return False  # which is said elsewhere
+        return False  # reported elsewhere
     return bool(plugins.argument(f"{PACKAGES['spectrum']}.{metric}", "METRIC", "one_matrix", False))
 
 
 def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str]:
-    """What a model lacks of the components, and of what it takes to measure them."""
+    """Yield components that a model lacks or cannot measure."""
     study = config["study"]
     try:
         last = steps(config, model)[-1]
@@ -118,7 +118,7 @@ def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str
         kind = family(name)
         counted = "vocabulary" in model or has_tokenizer(model, last, study)
     except (ValueError, KeyError, IndexError, OSError):
-        return  # said elsewhere, or checked again when the hub was asked
+        return  # reported elsewhere, or checked again once the hub was queried
     for part in known:
         if (reason := parts.inapplicable(part, name, kind)) is not None:
             yield reason
@@ -132,7 +132,7 @@ def _model(config: Config, model: Model, known: list[Component]) -> Iterator[str
 
 
 def has_tokenizer(model: Model, step: int, study: str) -> bool:
-    """Whether there is a tokenizer.json, or the workflow makes one."""
+    """Whether there is a tokenizer.json, or the workflow will make one."""
     if model["source"] == "hub":
         return bool(hub.tokenizer_digest(model, step, study))
     there = Path(source(model["source"]).tokenizer(model, step, study)).exists()

@@ -1,7 +1,7 @@
-"""What arXiv 2410.11451 published: data, and which numbers here are its.
+"""Values published in arXiv 2410.11451, and the quantities here that correspond to them.
 
 The numbers and their sources are in data/published_values.csv and the README beside it. Standard
-library only, because planning a study asks which steps the paper shows.
+library only, because planning a study needs the steps that the paper shows.
 """
 
 import csv
@@ -12,10 +12,10 @@ FILE = Path(__file__).parent / "data" / "published_values.csv"
 COMPARISON = "published_comparison"  # the table that sets a study beside the paper
 METRICS = {"cka": "cka", "per_weight": "proportional_effective_rank"}  # the paper's quantity: ours
 
-# What the paper's activations were compared on; the weights' ranks depend on none of it.
+# Settings of the paper's comparison of activations; the weights' ranks depend on none of them.
 SEQUENCES, POSITION, REFERENCE = 128, "last", 143000
-BATCH = 142999  # the step whose first sequences they were
-DATASETS = ("pietrolesci/pile-deduped-pythia-preshuffled",)  # that have it under that number
+BATCH = 142999  # the step whose first sequences were used
+DATASETS = ("pietrolesci/pile-deduped-pythia-preshuffled",)  # that have this step under this number
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Value:
 
 
 def values() -> list[Value]:
-    """Everything that is known of the published numbers."""
+    """Return everything that is known about the published numbers."""
     with FILE.open(encoding="utf-8", newline="") as file:
         return [_value(row) for row in csv.DictReader(file)]
 
 
 def medians(model: str) -> list[Value]:
-    """The published medians over layers of a model that can be computed here."""
+    """Return the published medians over a model's layers that can be computed here."""
     return [
         v for v in values() if (v.source, v.model) == ("figure", model) and v.quantity in METRICS
     ]

@@ -1,6 +1,6 @@
-"""How many rows a study compares, which positions and samples it asks for, and what takes them.
+"""Limits on the rows that a study compares, by positions, sample sizes and metrics.
 
-A row is one probed position of one sequence. No torch here: planning a study asks too.
+A row is one probed position of one sequence. No torch here: planning a study uses this, too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +10,12 @@ from tending.core import plugins
 from tending.core.positions import count, indices
 
 SIMILARITY = "tending.metrics.similarity"
-FEW = 50  # rows; every metric takes as many, and with fewer it is asked whether it does
+FEW = 50  # rows; enough for every metric, so a metric's own minimum is checked below it only
 ROWS_AT_ONCE = 20_000  # an n x n matrix of them is 3.2 GB in float64
 
 
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """What cannot be done of `extraction.position`, `corpus.sequences` and `sample_sizes`."""
+    """Yield problems with `extraction.position`, `corpus.sequences` and `sample_sizes`."""
     position, length = config["extraction"]["position"], config["corpus"].get("length")
     try:
         _ = indices(position, length) if length else None
@@ -30,7 +30,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def excess(sequences: int, positions: int, metrics: Sequence[str]) -> Iterator[str]:
-    """Whether there are more rows than a metric that needs all at once can take."""
+    """Yield a problem if there are more rows than a metric that needs all at once can handle."""
     rows = sequences * positions
     if rows <= ROWS_AT_ONCE:
         return
@@ -46,7 +46,7 @@ def excess(sequences: int, positions: int, metrics: Sequence[str]) -> Iterator[s
 
 
 def _lack(rows: int, metrics: Sequence[str]) -> Iterator[str]:
-    """Metrics that need more rows than there are."""
+    """Yield a problem for each metric that needs more rows than there are."""
     for name in metrics if rows < FEW else ():
         least = plugins.load(SIMILARITY, name, "similarity metric").METRIC.least
         if rows < least:
@@ -57,7 +57,7 @@ def _lack(rows: int, metrics: Sequence[str]) -> Iterator[str]:
 
 
 def check(sequences: int, positions: int, metrics: Sequence[str]) -> None:
-    """ValueError where `excess` finds something."""
+    """Raise ValueError if `excess` finds a problem."""
     for problem in excess(sequences, positions, metrics):
         raise ValueError(problem)
 
@@ -68,7 +68,7 @@ def streams(metric: str) -> bool:
 
 
 def sampled(config: Mapping[str, Any]) -> list[str]:
-    """The similarities whose dependence on the number of sequences is asked for."""
+    """Return the similarities whose dependence on the number of sequences is requested."""
     return [n for n in config["similarity"] if streams(n)] if config["sample_sizes"] else []
 
 

@@ -1,4 +1,4 @@
-"""Which models are seeds of one configuration, and what a group of seeds shares."""
+"""Groups of models that are seeds of one configuration, and the steps that they share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -9,13 +9,13 @@ from tending.core import paths
 from tending.study import selection
 from tending.study.selection import Config, Model
 
-LEAST_MODELS = 3  # for effects: two parameters of a line, and something left over
+LEAST_MODELS = 3  # for effects: two parameters of a line, and a degree of freedom
 
-_PLACE = ("source", "repository", "revision", "path", "recipe")  # which checkpoints a model has
+_PLACE = ("source", "repository", "revision", "path", "recipe")  # determine its checkpoints
 
 
 def members(config: Config) -> dict[str, list[str]]:
-    """Names of the models of every group, both in the order of the config."""
+    """Return the names of the models of every group, both in the order of the config."""
     groups: dict[str, list[str]] = {}
     for model in config["models"]:
         if "group" in model:
@@ -24,7 +24,7 @@ def members(config: Config) -> dict[str, list[str]]:
 
 
 def learning_rates(config: Config) -> dict[str, float]:
-    """Peak learning rate of every model of which it is known: its recipe's, or as it says."""
+    """Return the peak learning rate of every model that has one, in its recipe or as a key."""
     known = {}
     for model in config["models"]:
         rate = model.get("recipe", model).get("learning_rate")
@@ -68,13 +68,13 @@ class SeedGroups:
 
 
 def common(steps: Mapping[str, Sequence[int]], models: Sequence[str]) -> list[int]:
-    """Steps that all of `models` have, ascending."""
+    """Return the steps that all of `models` have, ascending."""
     shared = set(steps[models[0]]).intersection(*(steps[model] for model in models))
     return sorted(shared)
 
 
 def problems(config: Config) -> Iterator[str]:
-    """Why models of one group are not seeds of one configuration."""
+    """Yield reasons why models of one group are not seeds of one configuration."""
     models = {model["name"]: model for model in config["models"]}
     for group, names in members(config).items():
         own = [models[name] for name in names]
@@ -83,10 +83,13 @@ def problems(config: Config) -> Iterator[str]:
 
 
 def _unlike(models: Sequence[Model]) -> Iterator[str]:
-    """What the config itself says of two models that seeds of one configuration share, or not."""
+    """Yield models whose configs are the same, or differ in more than the seed."""
     for one, other in combinations(models, 2):
         if all(one.get(key) == other.get(key) for key in _PLACE):
-            yield f"{one['name']} and {other['name']} are the same training; give each its own seed"
+            yield (
+                f"{one['name']} and {other['name']} are the same training run; give each its own "
+                f"seed"
+            )
     first = models[0]
     for other in models[1:]:
         here, there = (m.get("recipe", {}) | {"seed": None} for m in (first, other))
@@ -105,9 +108,9 @@ def _unlike(models: Sequence[Model]) -> Iterator[str]:
 
 
 def _apart(config: Config, models: Sequence[Model]) -> Iterator[str]:
-    """Where the trainings of a group cannot be laid beside each other."""
+    """Yield reasons why the training runs of a group cannot be compared step by step."""
     if {m["name"] for m in models} & set(selection.unresolved(config)):
-        return  # checked again when the hub was asked
+        return  # checked again once the hub was queried
     steps = {model["name"]: selection.steps(config, model) for model in models}
     if not common(steps, list(steps)):
         yield "its models have no step in common; give them the same `steps`"

@@ -1,4 +1,4 @@
-"""Which steps of which models a study consists of."""
+"""The models of a study and their steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,19 +11,19 @@ Model = Mapping[str, Any]
 
 
 def asked(config: Config, model: Model) -> schedules.Spec:
-    """The steps as the config writes them: the model's own, or the study's."""
+    """Return the steps as written in the config: the model's own, or the study's."""
     spec: schedules.Spec = model.get("steps", config.get("steps", []))
     return spec
 
 
 def asked_steps(config: Config, model: Model) -> list[int]:
-    """The steps asked for, as numbers. ValueError if the hub must be asked what there is."""
+    """Return the requested steps as numbers. Raises ValueError if the hub must be queried first."""
     existing = source(model["source"]).steps(model, config["study"])
     return schedules.expand(asked(config, model), existing)
 
 
 def steps(config: Config, model: Model) -> list[int]:
-    """The steps of a model in the study: those asked for, without what the audit drops."""
+    """Return the steps of a model in the study: those requested, without those the audit drops."""
     expanded = asked_steps(config, model)
     if model["source"] != "hub" or config["duplicates"] != "drop":
         return expanded
@@ -32,7 +32,7 @@ def steps(config: Config, model: Model) -> list[int]:
 
 
 def unresolved(config: Config) -> list[str]:
-    """Names of the models of which the hub must be asked before the study can be planned."""
+    """List the models for which the hub must be queried before the study can be planned."""
     return [
         model["name"]
         for model in config["models"]
@@ -41,7 +41,7 @@ def unresolved(config: Config) -> list[str]:
 
 
 def unpinned(config: Config) -> dict[str, int]:
-    """How many steps of each model the hub must be asked for before a run, not before a plan."""
+    """Count the steps of each model to query from the hub before a run, but not before a plan."""
     study = config["study"]
     remote = [model for model in config["models"] if model["source"] == "hub"]
     found = {m["name"]: len(hub.unpinned(m, study, asked(config, m))) for m in remote}

@@ -503,7 +503,7 @@ def sample(array: npt.NDArray[Any]) -> list[float]:
 
 
 def test_a_checkpoint_that_is_gone_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"step4 is gone .* put it back .*manifest.json"):
+    with pytest.raises(ValueError, match=r"step4 was removed .* restore it .*manifest.json"):
         loading.load_model(tmp_path / "step4", "float32", torch.device("cpu"))
 
 

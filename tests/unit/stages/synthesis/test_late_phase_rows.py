@@ -148,5 +148,5 @@ def test_what_cannot_be_told_is_said_so(level: tuple[float, ...], verdict: str) 
 
 def test_what_is_not_judged_or_not_there_is_not_shown_as_a_number() -> None:
     page = late_phase_report.late_html(late_table(n=1), OPTIONS)
-    assert "not judged" in page and "nan" not in page.lower()
+    assert "not assessed" in page and "nan" not in page.lower()
     assert late_phase_report.late_html(tables.table([]), OPTIONS) == ""
