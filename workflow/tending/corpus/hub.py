@@ -152,7 +152,7 @@ def _files(system: "HfFileSystem", root: str, pin: Pin, keys: Mapping[str, Any])
 
 
 def _commit(dataset: str, revision: str) -> str:
-    """Return a revision's current commit; raise HubError if the hub has no such revision."""
+    """Return a revision's current commit; HubError if the hub has no such revision or dataset."""
     what = f"dataset {dataset} at {revision} (see `corpus.dataset` and `corpus.revision`)"
     commit = client.patiently(lambda: _sha(dataset, revision), what)
     if commit is None:

@@ -74,7 +74,7 @@ def _compared(
     if len(steps) <= 1 and with_main and steps <= {last}:
         expected = "main is the last step"
     elif steps <= {0, 1} and not with_main:
-        expected = "the first update of many trainings has learning rate 0"
+        expected = "the first update of many training runs has learning rate 0"
     # main is the released model: it decides which of several that match is the last step
     believed = entry.step is None or (entry.step == last and (with_main or pins.main is None))
     same = tuple(dict.fromkeys(name for _, name in others))

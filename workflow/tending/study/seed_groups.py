@@ -11,7 +11,7 @@ from tending.study.selection import Config, Model
 
 LEAST_MODELS = 3  # for effects: two parameters of a line, and a degree of freedom
 
-_PLACE = ("source", "repository", "revision", "path", "recipe")  # determine its checkpoints
+_PLACE = ("source", "repository", "revision", "path", "recipe")  # keys that fix its checkpoints
 
 
 def members(config: Config) -> dict[str, list[str]]:
