@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tending.core.arrays import Matrix
 from tending.core.tables import NORMAL_95
-from tending.metrics.similarity import Influence, Matrix, Null, cka_debiased
+from tending.metrics.similarity import Influence, Null, cka_debiased
 from tending.metrics.similarity._jackknife import biased, debiased
 from tending.metrics.similarity._moments import Moments, of_kernels, of_rows
 from tending.metrics.similarity._streams import Aligned

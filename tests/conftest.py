@@ -22,6 +22,7 @@ SPREAD = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what is long, and keep the tests of one file together where they belong."""
 

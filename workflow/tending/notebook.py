@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tending.components import DEFAULT
 from tending.core import plugins
+from tending.core.arrays import Array
 from tending.core.positions import Position
 from tending.families import family
-from tending.metrics.similarity import Array
 from tending.metrics.statistics import uncertainty
 from tending.metrics.statistics.uncertainty import Estimate
 from tending.models import checkpoint_record

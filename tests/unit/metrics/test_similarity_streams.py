@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from similarity_cases import METRICS, Matrix, correlated
 
-from tending.metrics.similarity import Array, UndefinedSimilarityError
+from tending.core.arrays import Array
+from tending.metrics.similarity import UndefinedSimilarityError
 from tending.metrics.similarity._streams import Aligned
 from tending.metrics.statistics.uncertainty import estimate
 

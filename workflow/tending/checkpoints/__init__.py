@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from tending.core import plugins
-
-Model = Mapping[str, Any]
+from tending.core.aliases import Model
 
 
 class Source(Protocol):

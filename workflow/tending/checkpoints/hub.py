@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tending import families
-from tending.checkpoints import Model
 from tending.core import paths
 from tending.core import steps as schedules
+from tending.core.aliases import Model
 from tending.hub import duplicate_audit, pins
 from tending.hub.pins import Pins
 

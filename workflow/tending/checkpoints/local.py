@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tending import families
-from tending.checkpoints import Model
+from tending.core.aliases import Model
 from tending.models.weights import read_config
 
 REQUIRED = ("path",)

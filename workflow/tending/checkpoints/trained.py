@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tending.checkpoints import Model
 from tending.core import paths, plugins
+from tending.core.aliases import Model
 
 REQUIRED = ("recipe",)
 OPTIONAL = ()

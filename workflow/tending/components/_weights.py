@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tending.families import Attention, Config, Family, Weights
+from tending.core.aliases import Config
+from tending.families import Attention, Family, Weights
 from tending.metrics.algebra.singular_values import (
     Spectrum,
     product_spectra,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float64]
+from tending.core.arrays import Matrix
 
 
 @dataclass(frozen=True)

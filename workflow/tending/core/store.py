@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from tending.core import atomic, provenance
+from tending.core.aliases import Attributes
+from tending.core.arrays import Array
 from tending.core.estimates import Estimates
 
 SCHEMA_VERSION = 1
@@ -34,9 +34,6 @@ BLOCK_BYTES = 2**26  # of rows read at a time
 CHUNK_BYTES = 2**20  # the most in one chunk of a file that is written in batches
 DRAWS = "draws"  # the dataset of an estimate's resamples
 _OWN = ("schema_version", "code_version", "libraries", "created")  # written into every file
-
-Array = npt.NDArray[Any]
-Attributes = dict[str, Any]
 
 
 class StoreError(ValueError):

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from tending.core import plugins
+from tending.core.aliases import Config
 
-Config = Mapping[str, Any]
 Weights = Mapping[str, Any]
 
 

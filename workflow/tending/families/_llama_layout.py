@@ -7,7 +7,8 @@ is a `Layout` that specifies its differences.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights, _heads
 
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 ATTENTION = (*QKV, "self_attn.o_proj")

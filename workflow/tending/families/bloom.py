@@ -1,6 +1,7 @@
 """BLOOM. Its attention and MLP modules add the residual; the modules named here do not."""
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights, _heads
 
 PREFIX = "transformer."
 EMBEDDING = "word_embeddings.weight"

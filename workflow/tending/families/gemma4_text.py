@@ -7,7 +7,8 @@ them, so this family is for models trained from a custom config.
 from dataclasses import replace
 from typing import Any
 
-from tending.families import Architecture, Attention, Config, Weights
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, Weights
 from tending.families._llama_layout import SANDWICH_NORMS, Layout, Shapes
 
 _GLOBAL_D_HEAD = 512  # of full-attention layers, unless a config names another

@@ -5,7 +5,8 @@ Linear maps are `Conv1D`: their weights are (in, out), the transpose of a linear
 
 from typing import Any
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights
 
 PREFIX = "transformer."
 EMBEDDING = "wte.weight"

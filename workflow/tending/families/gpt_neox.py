@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights, _heads
 
 PREFIX = "gpt_neox."
 EMBEDDING = "embed_in.weight"

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from tending.families import Attention, Config, Weights
+from tending.core.aliases import Config
+from tending.families import Attention, Weights
 from tending.families._llama_layout import Layout
 
 

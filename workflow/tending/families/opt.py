@@ -1,6 +1,7 @@
 """OPT. The 350m model has its norms after attention and MLP, and narrower embeddings."""
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights, _heads
 
 PREFIX = "model."
 EMBEDDING = "decoder.embed_tokens.weight"

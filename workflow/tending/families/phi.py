@@ -1,6 +1,7 @@
 """Phi-1, 1.5 and 2: attention and MLP read the same norm, and everything has a bias."""
 
-from tending.families import Architecture, Attention, Config, QueryKey, Weights, _heads
+from tending.core.aliases import Config
+from tending.families import Architecture, Attention, QueryKey, Weights, _heads
 
 PREFIX = "model."
 EMBEDDING = "embed_tokens.weight"

@@ -2,14 +2,12 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from tending.core import provenance
+from tending.core.aliases import Progress
 from tending.hub import client
 from tending.hub.pins import File
-
-Progress = Callable[[int], object]
 
 logger = logging.getLogger("tending")
 

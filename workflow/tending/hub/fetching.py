@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tending.core import atomic
+from tending.core.aliases import Progress
 from tending.hub import downloads, weight_shelf
 from tending.hub.client import HubError
-from tending.hub.downloads import Progress
 from tending.hub.pins import File, Pins, Revision
 from tending.hub.weight_shelf import Claim, Entry
 from tending.models import checkpoint_record

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tending.core import atomic
+from tending.core.aliases import Model
 from tending.core.steps import expand
 
 SCHEMA_VERSION = 1
 _WEIGHTS = re.compile(r"(model|pytorch_model)([-.].*)?\.(safetensors|bin)")
-
-Model = Mapping[str, Any]
 
 
 class PinError(ValueError):

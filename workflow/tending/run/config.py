@@ -12,6 +12,7 @@ from tending.checkpoints import hub, source, trained
 from tending.components import DEFAULT
 from tending.core import plugins
 from tending.core import steps as schedules
+from tending.core.aliases import Config, Model
 from tending.core.plugins import FIGURES, SIMILARITY, SPECTRUM, TRAJECTORY
 from tending.corpus.hub import ROWS_PER_STEP, parse_rows
 from tending.families import published_family
@@ -22,7 +23,7 @@ from tending.stages.gradients import gradient_config
 from tending.stages.representation import representation_config
 from tending.stages.trajectory import trajectory_config
 from tending.study import metric_components, published, row_limits, seed_groups
-from tending.study.selection import Config, Model, asked, steps
+from tending.study.selection import asked, steps
 
 MODELS = "tending.checkpoints"
 CORPORA = "tending.corpus"

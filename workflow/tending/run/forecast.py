@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from statistics import mean
-from typing import Any
 
 from tending import families
 from tending.checkpoints import hub
 from tending.core import paths
+from tending.core.aliases import Config
 from tending.hub.pins import Revision
 from tending.stages.divergence.divergence_config import sequences as divergence_sequences
 
@@ -27,7 +27,6 @@ STAGES = (  # folders of results, in the order of the work
 )
 REPORT = "report"  # for files in the study's folder itself
 
-Config = Mapping[str, Any]
 Job = tuple[str, str, str]  # stage, model or other name, and its output
 Rows = Sequence[Sequence[str]]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tending.checkpoints import hub as source
 from tending.core import plugins
+from tending.core.aliases import Model
 from tending.core.steps import Spec, expand, nearest, nothing_of
 from tending.hub import client, downloads, pins
 from tending.hub.client import HubError
@@ -25,7 +26,6 @@ KEPT = re.compile(
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-Model = Mapping[str, Any]
 Asked = Mapping[str, Spec]
 Table = dict[int, tuple[str, str]]  # step -> (revision, commit)
 

@@ -14,9 +14,9 @@ from typing import Any
 from tending import families
 from tending.checkpoints import source
 from tending.core import positions
+from tending.core.aliases import Config
 from tending.core.snakemake_internals import noted
 from tending.stages.divergence import divergence_config
-from tending.study import selection
 
 MB = 2**20
 # MB that a job holds before it works, 1.5 times the observed: about 400 of them are the two
@@ -62,7 +62,7 @@ class Size:
 class Needs:
     """Resources that a study's jobs need. Every method but the first two is one kind of job."""
 
-    def __init__(self, config: selection.Config, steps: Mapping[str, list[int]]) -> None:
+    def __init__(self, config: Config, steps: Mapping[str, list[int]]) -> None:
         self._config, self._steps = config, steps
         self._models = {model["name"]: model for model in config["models"]}
         self._sizes: dict[str, Size] = {}
@@ -247,7 +247,7 @@ class Needs:
         return self._sizes[model]
 
 
-def size_of(config: families.Config) -> Size:
+def size_of(config: Config) -> Size:
     """Return the sizes of a model from its config.json; raise ValueError for an unknown family."""
     kind = families.family(str(config["model_type"]))
     found, shapes = kind.architecture(config), kind.shapes(config)

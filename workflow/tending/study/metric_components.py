@@ -14,8 +14,9 @@ from tending import components as parts
 from tending.checkpoints import hub, source
 from tending.components import Component
 from tending.core import plugins
+from tending.core.aliases import Config, Model
 from tending.families import family
-from tending.study.selection import Config, Model, steps
+from tending.study.selection import steps
 
 PACKAGES = {key: f"tending.metrics.{key}" for key in ("spectrum", "similarity")}
 MEASURES = {"spectrum": "weights", "similarity": "activations"}  # the measured part

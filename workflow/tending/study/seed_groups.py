@@ -6,8 +6,8 @@ from typing import Any
 
 from tending.checkpoints import source
 from tending.core import paths
+from tending.core.aliases import Config, Model
 from tending.study import selection
-from tending.study.selection import Config, Model
 
 LEAST_MODELS = 3  # for effects: two parameters of a line, and a degree of freedom
 

@@ -1,13 +1,8 @@
 """The models of a study and their steps."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from tending.checkpoints import hub, source
 from tending.core import steps as schedules
-
-Config = Mapping[str, Any]
-Model = Mapping[str, Any]
+from tending.core.aliases import Config, Model
 
 
 def asked(config: Config, model: Model) -> schedules.Spec:

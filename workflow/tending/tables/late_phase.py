@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tending.core import store, tables
+from tending.core.arrays import Array
 from tending.core.progress import progress
 from tending.metrics.statistics import late_phase
 from tending.stages.synthesis import late_phase_rows
@@ -22,7 +23,7 @@ def table(activations: Sequence[Path], training_steps: Mapping[str, int]) -> pd.
     activations: files of all models and steps; those without losses have no rows.
     """
     places: dict[str, tables.Where] = {}
-    losses: dict[str, dict[int, store.Array]] = {}
+    losses: dict[str, dict[int, Array]] = {}
     with progress(len(activations), "files") as advance:
         for path in activations:
             with store.Reader(path) as file:

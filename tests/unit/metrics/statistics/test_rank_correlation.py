@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, permutation_test, spearmanr
 
-from tending.metrics.statistics.rank_correlation import (
-    DRAWS,
-    Association,
-    Matrix,
-    associate,
-    interval,
-)
+from tending.core.arrays import Matrix
+from tending.metrics.statistics.rank_correlation import DRAWS, Association, associate, interval
 
 
 def one(x: object, y: object, strata: object = None) -> Association:

@@ -8,13 +8,12 @@ Reduction to a band needs matrix-matrix products only, and a band is cheap to ma
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
+
+from tending.core.arrays import Matrix
 
 LARGE = 2304  # rows (about 40 MB) from which the band is faster
 WIDTH = 48  # of the band
 SIDE = 128  # columns per block; a block reaches from the diagonal down
-
-Matrix = npt.NDArray[np.float64]
 
 
 def eigenvalues(symmetric: Matrix) -> Matrix:

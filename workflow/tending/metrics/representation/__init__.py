@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Matrix = npt.NDArray[np.float64]
+from tending.core.arrays import Array, Matrix
 
 GROUPS = 8  # disjoint groups of sequences, for the error of a metric without a closed form
 STUDENT_95 = 2.364624251592785  # half-width of a 95 % interval with GROUPS - 1 degrees of freedom

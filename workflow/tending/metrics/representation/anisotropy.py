@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from tending.core.arrays import Array
 from tending.metrics.representation import (
     NORMAL_95,
-    Array,
     Measured,
     Representation,
     UndefinedRepresentationError,

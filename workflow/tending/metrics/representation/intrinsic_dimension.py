@@ -5,11 +5,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tending.core.arrays import Array, Matrix
 from tending.metrics.representation import (
     GROUPS,
     LEAST_OF_GROUP,
-    Array,
-    Matrix,
     Measured,
     Representation,
     UndefinedRepresentationError,

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Matrix = npt.NDArray[np.float64]
+from tending.core.arrays import Array, Matrix
+
 Indices = npt.NDArray[np.intp]
 
 

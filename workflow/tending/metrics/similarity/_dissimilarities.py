@@ -4,15 +4,8 @@ import math
 
 import numpy as np
 
-from tending.metrics.similarity import (
-    Array,
-    Influence,
-    Matrix,
-    Null,
-    UndefinedSimilarityError,
-    centred,
-    paired,
-)
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Influence, Null, UndefinedSimilarityError, centred, paired
 from tending.metrics.similarity._geometry import squared_distances
 from tending.metrics.similarity._jackknife import jackknifed, pair_excess
 from tending.metrics.similarity._permutations import LEAST as LEAST_NULL

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from tending.metrics.similarity import Influence, Matrix, Null, UndefinedSimilarityError
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import Influence, Null, UndefinedSimilarityError
 
 ROUNDING = 1e-10  # of the largest singular value; smaller singular values are rounding
 

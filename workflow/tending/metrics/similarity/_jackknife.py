@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tending.metrics.similarity import Influence, Matrix, Null
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import Influence, Null
 from tending.metrics.similarity._moments import Moments
 from tending.metrics.similarity._permutations import LEAST
 from tending.metrics.similarity._permutations import null as of_permutations

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from tending.metrics.similarity import Indices, Matrix
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import Indices
 from tending.metrics.similarity._permutations import Motifs
 from tending.metrics.similarity._streams import Aligned, Representation
 

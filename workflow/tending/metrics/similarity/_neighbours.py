@@ -4,15 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tending.metrics.similarity import (
-    Array,
-    Indices,
-    Influence,
-    Matrix,
-    UndefinedSimilarityError,
-    centred,
-    paired,
-)
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Indices, Influence, UndefinedSimilarityError, centred, paired
 from tending.metrics.similarity._geometry import squared_distances
 from tending.metrics.similarity._jackknife import jackknifed
 

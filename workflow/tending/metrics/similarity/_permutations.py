@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix, Null
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import Null
 
 LEAST = 6  # rows, because the third moment has six indices
 ONE_SIDED_95 = 1.6448536269514722  # standard errors to the 95 % quantile

@@ -4,14 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tending.metrics.similarity import (
-    Array,
-    Matrix,
-    Rows,
-    UndefinedSimilarityError,
-    paired,
-    require_pairs,
-)
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Rows, UndefinedSimilarityError, paired, require_pairs
 
 Representation = Array | Rows
 

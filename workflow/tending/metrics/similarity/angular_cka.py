@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Influence, Matrix, Similarity, cka, paired
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Influence, Similarity, cka, paired
 from tending.metrics.similarity._geometry import angular, angular_influence, unit
 
 

@@ -2,9 +2,9 @@
 
 import math
 
+from tending.core.arrays import Matrix
 from tending.metrics.similarity import (
     Influence,
-    Matrix,
     Similarity,
     UndefinedSimilarityError,
     require_pairs,

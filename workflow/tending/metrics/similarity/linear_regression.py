@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from tending.metrics.similarity import (
-    Array,
-    Influence,
-    Matrix,
-    Similarity,
-    UndefinedSimilarityError,
-    paired,
-)
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Influence, Similarity, UndefinedSimilarityError, paired
 from tending.metrics.similarity._geometry import directions, unit
 from tending.metrics.similarity._jackknife import chance, jackknifed
 from tending.metrics.similarity._moments import of_rows

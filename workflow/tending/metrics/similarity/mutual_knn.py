@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity, _neighbours
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Indices, Influence, Similarity, _neighbours
 from tending.metrics.similarity._neighbours import LEAST, K, shared
 
 

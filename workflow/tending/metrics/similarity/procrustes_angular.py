@@ -4,15 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tending.metrics.similarity import (
-    Array,
-    Indices,
-    Influence,
-    Matrix,
-    Similarity,
-    paired,
-    procrustes,
-)
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Indices, Influence, Similarity, paired, procrustes
 from tending.metrics.similarity._geometry import (
     angular,
     angular_influence,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Indices, Matrix, Similarity, paired
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Indices, Similarity, paired
 from tending.metrics.similarity._geometry import directions, require_room
 
 

@@ -1,6 +1,7 @@
 """Representational similarity analysis: correlation of two sets of pairwise dissimilarities."""
 
-from tending.metrics.similarity import Array, Influence, Similarity, _dissimilarities
+from tending.core.arrays import Array
+from tending.metrics.similarity import Influence, Similarity, _dissimilarities
 from tending.metrics.similarity._dissimilarities import LEAST, dissimilarities, pearson
 
 

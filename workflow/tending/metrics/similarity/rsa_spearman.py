@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Indices, Influence, Matrix, Similarity
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import Indices, Influence, Similarity
 from tending.metrics.similarity._dissimilarities import (
     LEAST,
     ROUNDING,

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tending.core.arrays import Array
+
 Shape = tuple[int, int]
 
 VALUE = ""  # key of the metric's own value among its details

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, SpectrumMetric, checked
+from tending.core.arrays import Array
+from tending.metrics.spectrum import SpectrumMetric, checked
 
 
 def condition_number(singular_values: Array) -> npt.NDArray[np.float64]:

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, SpectrumMetric
+from tending.core.arrays import Array
+from tending.metrics.spectrum import SpectrumMetric
 from tending.metrics.spectrum.entropy import entropy
 
 

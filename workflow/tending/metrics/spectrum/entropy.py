@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, SpectrumMetric, checked
+from tending.core.arrays import Array
+from tending.metrics.spectrum import SpectrumMetric, checked
 
 
 def entropy(singular_values: Array) -> npt.NDArray[np.float64]:

@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, Shape, SpectrumMetric, relative
+from tending.core.arrays import Array
+from tending.metrics.spectrum import Shape, SpectrumMetric, relative
 
 LEAST = 8  # fewest singular values that make up a bulk
 POINTS = 20_000  # quadrature points for the density; the error is about 1e-8

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import Array, SpectrumMetric, relative
+from tending.core.arrays import Array
+from tending.metrics.spectrum import SpectrumMetric, relative
 
 # ASSUME: the matrix was stored in float32, as weights and activations are here. That rounding, not
 # that of the float64 arithmetic, sets the smallest values of a matrix of low rank. Spectra from

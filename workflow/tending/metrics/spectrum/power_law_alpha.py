@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tending.metrics.spectrum import VALUE, Array, SpectrumMetric, checked, relative
+from tending.core.arrays import Array
+from tending.metrics.spectrum import VALUE, SpectrumMetric, checked, relative
 from tending.metrics.spectrum.numerical_rank import EPS
 
 LEAST = 8  # fewest eigenvalues for a fit; with fewer, any exponent fits

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from tending.core.arrays import Floats
 from tending.metrics.statistics.means import student
-
-Array = npt.NDArray[np.float64]
 
 LEVEL = 0.05  # two-sided, so intervals have 95 % coverage
 DRAWS = 9_999
@@ -42,10 +41,10 @@ class LatePhase:
     low: float
     high: float
     p: float
-    change: Array
-    change_low: Array
-    change_high: Array
-    best_p: Array
+    change: Floats
+    change_low: Floats
+    change_high: Floats
+    best_p: Floats
 
     @property
     def among_best(self) -> tuple[int, ...]:
@@ -122,7 +121,7 @@ def of_means(
 class _Ratios:
     """Draws of the t-ratios of all differences between steps under equal means."""
 
-    def __init__(self, covariance: Array, errors: Array, degrees: int, draws: int) -> None:
+    def __init__(self, covariance: Floats, errors: Floats, degrees: int, draws: int) -> None:
         random = np.random.default_rng(_SEED)
         values, vectors = np.linalg.eigh(covariance)
         # the symmetric root is as stable under rounding as the covariance itself
@@ -135,7 +134,7 @@ class _Ratios:
         self._errors = errors
         self._draws = draws
 
-    def _largest(self, step: int) -> Array:
+    def _largest(self, step: int) -> Floats:
         """Return, per draw, the largest ratio by which another step beats this one, (draws,)."""
         other = self._errors[step] > 0
         if not other.any():
@@ -156,7 +155,7 @@ class _Ratios:
         return max(0.0, float(np.sort(self._largest(step))[-rank]))
 
 
-def _ordered(steps: Sequence[int], rows: Array) -> tuple[list[int], Array]:
+def _ordered(steps: Sequence[int], rows: Floats) -> tuple[list[int], Floats]:
     """Sort steps in ascending order, and their rows with them."""
     if len(steps) != len(rows) or not len(rows):
         raise ValueError(f"{len(steps)} steps have {len(rows)} outcomes; there must be one of each")
@@ -166,12 +165,12 @@ def _ordered(steps: Sequence[int], rows: Array) -> tuple[list[int], Array]:
     return [int(steps[i]) for i in order], rows[order]
 
 
-def _of_pairs(variances: Array) -> Array:
+def _of_pairs(variances: Floats) -> Floats:
     """Return the sum of variances of each pair of steps, (steps, steps)."""
     return np.asarray(variances[:, None] + variances[None, :])
 
 
-def _statistics(means: Array, errors: Array) -> Array:
+def _statistics(means: Floats, errors: Floats) -> Floats:
     """Return the largest ratio by which another step is better, (steps,); inf if without error."""
     lead = means[:, None] - means[None, :]
     certain = np.where(lead > 0, np.inf, -np.inf)
@@ -180,15 +179,15 @@ def _statistics(means: Array, errors: Array) -> Array:
     return np.asarray(ratios.max(axis=1))
 
 
-def _best(means: Array) -> int:
+def _best(means: Floats) -> int:
     """Return the index of the lowest mean, the latest of equal ones."""
     return int(np.flatnonzero(means == means.min())[-1])
 
 
 def _assessed(
     steps: Sequence[int],
-    means: Array,
-    errors: Array,
+    means: Floats,
+    errors: Floats,
     critical: float,
     pointwise: npt.ArrayLike,
     best_p: npt.ArrayLike,
@@ -217,7 +216,7 @@ def _assessed(
     )
 
 
-def _unjudged(steps: Sequence[int], means: Array) -> LatePhase:
+def _unjudged(steps: Sequence[int], means: Floats) -> LatePhase:
     """Return the best step and the observed rise, without intervals or p-values."""
     nothing = np.full(len(steps), np.nan)
     best, change = _best(means), means[-1] - means

@@ -7,19 +7,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-Array = npt.NDArray[np.float64]
+from tending.core.arrays import Floats
+
 BRACKET = "_bracket"  # suffix of a quantity whose low and high reflect the checkpoints' spacing
 
 
 class Pooled(NamedTuple):
     """A mean and the ends of its interval; the ends are NaN where there is none."""
 
-    value: Array
-    low: Array
-    high: Array
+    value: Floats
+    low: Floats
+    high: Floats
 
 
-def student(degrees: npt.ArrayLike) -> Array:
+def student(degrees: npt.ArrayLike) -> Floats:
     """Half-width of Student's 95 % interval in standard errors; NaN below 1 degree of freedom."""
     df = np.asarray(degrees, dtype=np.float64)
     return np.where(df >= 1, stdtrit(np.maximum(df, 1), 0.975), np.nan)
@@ -34,7 +35,7 @@ def mean(values: npt.ArrayLike, axis: int = 0) -> Pooled:
     return with_error(values, axis)[0]
 
 
-def with_error(values: npt.ArrayLike, axis: int = 0) -> tuple[Pooled, Array]:
+def with_error(values: npt.ArrayLike, axis: int = 0) -> tuple[Pooled, Floats]:
     """Compute the same as `mean`, and its standard error, which is NaN for a single unit."""
     units = np.asarray(values, dtype=np.float64)
     n = units.shape[axis]

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from tending.core.arrays import Floats
 from tending.metrics.statistics.means import student
 from tending.metrics.statistics.rank_correlation import interval
 
-Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 LEAST = 5  # steps: detrending fits 3 steps exactly, and with 4 the coefficient is always -1 or 1
 LEAST_MODELS = 3  # with two models, deviations from their mean are mirror images
@@ -32,8 +32,8 @@ class Partial:
     high: float
     p_value: float
     n: int
-    moved: Array = field(default_factory=lambda: np.empty(0))
-    steps: Array = field(default_factory=lambda: np.empty(0))
+    moved: Floats = field(default_factory=lambda: np.empty(0))
+    steps: Floats = field(default_factory=lambda: np.empty(0))
 
 
 def partial(x: npt.ArrayLike, y: npt.ArrayLike, steps: npt.ArrayLike, *, ranks: bool) -> Partial:
@@ -68,7 +68,7 @@ def partial(x: npt.ArrayLike, y: npt.ArrayLike, steps: npt.ArrayLike, *, ranks: 
     return Partial(float(moved[0]), low, high, _share(moved), n, moved, at)
 
 
-def effective_steps(x: Array, y: Array) -> float:
+def effective_steps(x: Floats, y: Floats) -> float:
     """Estimate the effective number of independent steps of two detrended series (Bartlett 1935).
 
     x, y: (T,). Returns T (1 - a b) / (1 + a b), at most T, where a and b are the lag-1
@@ -134,18 +134,18 @@ def _undefined(n: int) -> Partial:
     return Partial(nan, nan, nan, nan, n)
 
 
-def _line(z: Array) -> Array:
+def _line(z: Floats) -> Floats:
     """Return an orthonormal basis of a constant and a linear term in z, (2, T)."""
     constant, centred = np.full(z.size, z.size**-0.5), z - z.mean()
     return np.stack([constant, centred / np.linalg.norm(centred)])
 
 
-def _without(series: Array, basis: Array) -> Array:
+def _without(series: Floats, basis: Floats) -> Floats:
     """Return the residuals of series, (..., T), after projection on `basis`, (k, T)."""
     return np.asarray(series - (series @ basis.T) @ basis, dtype=np.float64)
 
 
-def _moved(x: Array, y: Array, basis: Array) -> Array:
+def _moved(x: Floats, y: Floats, basis: Floats) -> Floats:
     """Correlate x with every circular shift of y, forwards and reversed; unshifted first.
 
     A shifted residual may have a linear trend again, which is removed as from the series.
@@ -154,7 +154,7 @@ def _moved(x: Array, y: Array, basis: Array) -> Array:
     return _scaled(shifted @ x, np.linalg.norm(shifted, axis=1))
 
 
-def _scaled(products: Array, norms: Array) -> Array:
+def _scaled(products: Floats, norms: Floats) -> Floats:
     """Divide products by norms to get correlations; 0 where a shift leaves nothing."""
     return np.divide(products, norms, out=np.zeros(len(norms)), where=norms > NOTHING_LEFT)
 
@@ -168,5 +168,5 @@ def _orders(n: int) -> Indices:
     return np.concatenate([forwards, n - 1 - forwards])
 
 
-def _share(moved: Array) -> float:
+def _share(moved: Floats) -> float:
     return float(np.mean(np.abs(moved) >= abs(moved[0]) - 1e-9))

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-Matrix = npt.NDArray[np.float64]
+from tending.core.arrays import Matrix
+
 Indices = npt.NDArray[np.int64]
 DRAWS = 9_999  # random permutations, used where there are more than this in all
 CHUNK = 2_000_000  # numbers in one batch of permuted ranks: 16 MB

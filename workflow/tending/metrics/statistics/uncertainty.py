@@ -7,10 +7,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
+from tending.core.arrays import Array, Matrix
 from tending.metrics.similarity import (
-    Array,
     Influence,
-    Matrix,
     Null,
     Prepared,
     Rows,

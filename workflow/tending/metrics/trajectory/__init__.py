@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tending.metrics.similarity import Array, Matrix, UndefinedSimilarityError, centred
+from tending.core.arrays import Array, Matrix
+from tending.metrics.similarity import UndefinedSimilarityError, centred
 from tending.metrics.trajectory import _pairs
 from tending.metrics.trajectory._inner import BUDGET, Measured
 

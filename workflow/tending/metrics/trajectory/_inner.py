@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 
 BUDGET = 2**30  # bytes for the tiles of Gram matrices, and as many for cached representations
 SIDE = 256  # of the tiles that are processed one at a time

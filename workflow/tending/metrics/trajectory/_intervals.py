@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import special
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 
 GROUPS = 5  # groups of the delete-a-group jackknife, for scores without an influence function
 PERFECT = 1e-12  # scores closer to 1 than this differ from it by rounding only

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tending.metrics.similarity import Indices, Matrix
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import Indices
 from tending.metrics.similarity._moments import SAMPLE, Side, side_motifs
 from tending.metrics.similarity._permutations import LEAST, Motifs, nulls
 from tending.metrics.trajectory._inner import Read

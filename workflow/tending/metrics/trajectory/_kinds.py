@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 from tending.metrics.similarity.cka_debiased import ROUNDING
 from tending.metrics.trajectory._kernels import Kernels, by_chance
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 from tending.metrics.similarity._jackknife import ROUNDING
 from tending.metrics.trajectory import _inner
 from tending.metrics.trajectory._inner import Measured, Read, gram_tiles, of_grams

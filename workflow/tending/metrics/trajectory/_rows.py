@@ -6,7 +6,7 @@ without each row, at no additional multiplications.
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 from tending.metrics.trajectory._inner import Read
 
 ROWS = 128  # rows of all kernels processed at a time

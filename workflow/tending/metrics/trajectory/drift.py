@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix
+from tending.core.arrays import Matrix
 from tending.metrics.trajectory import Stack, Tabled, TrajectoryMetric
 from tending.metrics.trajectory._inner import Measured
 from tending.metrics.trajectory._intervals import PARTS

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tending.metrics.similarity import Matrix, UndefinedSimilarityError, centred
+from tending.core.arrays import Matrix
+from tending.metrics.similarity import UndefinedSimilarityError, centred
 from tending.metrics.similarity._geometry import directions
 from tending.metrics.similarity._permutations import LEAST
 from tending.metrics.trajectory import Stack, Tabled, TrajectoryMetric

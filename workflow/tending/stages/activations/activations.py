@@ -5,17 +5,18 @@ the held-out loss. Values are read at the probed positions as they are computed 
 every batch, so nothing as large as a whole layer's output is kept.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tending.components import DEFAULT, HEADS, Component, component, inapplicable, probing
+from tending.core.aliases import Progress, Warn
+from tending.core.arrays import Array
 from tending.core.positions import Position, indices
 from tending.corpus import Tokens
 from tending.families import Family, family, published_family
@@ -33,10 +34,6 @@ CPU_TOKENS = 512  # per batch, so that intermediate results stay in the cache
 
 LOSS = "held_out_loss"
 CIRCUIT = "attention_ov"  # component computed from the hooked values, also per head
-
-Array = npt.NDArray[Any]
-Progress = Callable[[int], None]
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)

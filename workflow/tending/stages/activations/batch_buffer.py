@@ -1,13 +1,12 @@
 """Buffering of small batches of rows, so that files are written in larger pieces."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+
+from tending.core.arrays import Array
 
 BYTES = 2**24  # buffered before they are passed on
-
-Array = npt.NDArray[Any]
 
 
 class Sink(Protocol):

@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from tending.components import Component, probing
-from tending.families import Config, Family, attention_aside, gated
+from tending.core.aliases import Config
+from tending.families import Family, attention_aside, gated
 from tending.stages.activations.hooks import Narrow
 
 

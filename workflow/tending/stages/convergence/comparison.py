@@ -1,16 +1,17 @@
 """Similarity of one checkpoint's activations to the reference's, for every layer and head."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
+from tending.core.aliases import Warn
+from tending.core.arrays import Array
 from tending.core.estimates import Estimates
-from tending.metrics.similarity import Array, Prepared, Similarity, UndefinedSimilarityError
+from tending.metrics.similarity import Prepared, Similarity, UndefinedSimilarityError
 from tending.metrics.statistics import uncertainty
 from tending.study.row_limits import ROWS_AT_ONCE
 
-Warn = Callable[[str], None]
 Index = tuple[int, ...]
 
 

@@ -1,24 +1,18 @@
 """Dependence of layers' scores on sample size: scores on the first n sequences for several n."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tending.core.aliases import Warn
+from tending.core.arrays import Array
 from tending.core.store import LOSS, Reader, part_of
 from tending.core.tables import Columns, Where
-from tending.metrics.similarity import (
-    Array,
-    Prepared,
-    Rows,
-    Similarity,
-    UndefinedSimilarityError,
-)
+from tending.metrics.similarity import Prepared, Rows, Similarity, UndefinedSimilarityError
 from tending.metrics.statistics.uncertainty import Estimate, estimate
 from tending.stages.convergence import component_filter
 from tending.stages.convergence.score_rows import error_quantity, null_quantity
 from tending.study.row_limits import ROWS_AT_ONCE
-
-Warn = Callable[[str], None]
 
 
 def score_blocks(

@@ -10,31 +10,22 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tending.core.aliases import Progress, Warn
+from tending.core.arrays import Array, Matrix
 from tending.corpus import Tokens
 from tending.families import family
 from tending.models.allocation import keep_freed
 from tending.models.onednn import products
-from tending.stages.activations.activations import (
-    CPU_TOKENS,
-    Extraction,
-    Progress,
-    Warn,
-    at_once,
-    checked,
-    smaller,
-)
+from tending.stages.activations.activations import CPU_TOKENS, Extraction, at_once, checked, smaller
 from tending.stages.activations.held_out_loss import next_token_logits
 
 VERSION = 1  # increase it when a change alters the numbers: the workflow then recomputes them
 
 LOGITS_PER_CHUNK = 2**22  # 32 MiB in float64, of which a few copies exist at a time
 
-Array = npt.NDArray[Any]
-Matrix = npt.NDArray[np.float64]
 Rows = Callable[[int, int], Array]  # (begin, end) -> those rows of the reference's logits
 Result = TypeVar("Result")
 

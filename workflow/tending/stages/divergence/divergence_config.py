@@ -6,9 +6,10 @@ from typing import Any
 
 from tending.checkpoints import source
 from tending.core import paths, plugins
+from tending.core.aliases import Config, Model
 from tending.core.snakemake_internals import all_noted
 from tending.study import metric_components
-from tending.study.selection import Config, Model, steps
+from tending.study.selection import steps
 
 KEY = "divergence"
 USUAL = 128  # sequences, where the study has as many

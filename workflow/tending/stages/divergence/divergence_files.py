@@ -8,9 +8,9 @@ divergences also the reference.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tending.core import store
+from tending.core.aliases import Attributes
 from tending.models import checkpoint_record
 from tending.models.checkpoint_record import Checkpoint
 from tending.stages.divergence import divergence
@@ -21,8 +21,6 @@ FORWARD = "kl_to_reference"
 REVERSE = "kl_to_reference_reversed"
 
 _ALIKE = ("model", "corpus_sha256", "positions", "sequences", "dtype", "divergence_version")
-
-Attributes = dict[str, Any]
 
 
 def attributes(

@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
+from tending.core.arrays import Floats
 from tending.core.tables import Columns, Where
 from tending.metrics.statistics.means import with_error
 
-Array = npt.NDArray[np.float64]
 
-
-def blocks(place: Where, divergences: Mapping[str, Array]) -> list[Columns]:
+def blocks(place: Where, divergences: Mapping[str, Floats]) -> list[Columns]:
     """Return mean divergences with 95 % intervals over sequences, and their standard errors.
 
     divergences: quantity -> (sequences, positions), nats. Positions of one sequence are not

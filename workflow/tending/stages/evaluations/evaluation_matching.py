@@ -11,10 +11,10 @@ from typing import Any
 
 from tending.checkpoints import hub
 from tending.core import paths
+from tending.core.aliases import Model
 from tending.stages.evaluations.evaluation_files import Written
 
 Entry = Mapping[str, Any]
-Model = Mapping[str, Any]
 _FIELD = re.compile(r"\{(model|step)\}|\*\*/|\*")
 _REGEX = {"**/": "(?:.*/)?", "*": "[^/]*", "model": "[^/]+?", "step": r"\d+"}
 

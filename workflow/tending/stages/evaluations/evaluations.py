@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tending.checkpoints import source
+from tending.core.aliases import Config
 from tending.stages.evaluations import evaluation_files
 from tending.stages.evaluations.evaluation_files import Written
 from tending.stages.evaluations.evaluation_matching import Entry, Places, files
 from tending.study import selection
-from tending.study.selection import Config
 
 # keys of a model that identify its checkpoints
 _NAMING = ("name", "source", "repository", "revision", "index_steps", "path")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tending.core import store
+from tending.core.aliases import Attributes
 from tending.corpus import CorpusError, Tokens, Wanted, hub, tokens, tokens_sha256
 from tending.stages.training import data_order
 
@@ -139,7 +140,7 @@ def held_out(probe: Tokens, count: int, sequences: int) -> Batches:
     return [(f"held-out batch {i + 1}", part[:sequences]) for i, part in enumerate(parts)]
 
 
-def write(path: Path, batches: Batches, attributes: store.Attributes) -> None:
+def write(path: Path, batches: Batches, attributes: Attributes) -> None:
     """Write training batches of one size: `tokens` (batches, sequences, length + 1), and names."""
     stacked = np.stack([rows for _, rows in batches])
     described = {

@@ -5,9 +5,10 @@ from typing import Any
 
 from tending import components as parts
 from tending.checkpoints import hub, source
+from tending.core.aliases import Config, Model
 from tending.corpus.hub import ROWS_PER_STEP
 from tending.families import family
-from tending.study.selection import Config, Model, asked, steps
+from tending.study.selection import asked, steps
 
 TRAINED = "trained"
 

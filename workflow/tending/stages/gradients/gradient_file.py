@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tending.components._weights import Shape
 from tending.core import store
+from tending.core.aliases import Attributes
+from tending.core.arrays import Floats
 from tending.stages.spectra.spectrum_file import SHAPES
-
-Array = npt.NDArray[np.float64]
 
 LOSS = "loss"
 SPECTRA, NORMS, COSINES = "spectra", "norms", "cosines"  # groups of the file
@@ -24,9 +23,9 @@ class Measured(Protocol):
     """Measurements of the gradient of one batch; see gradients.BatchGradient."""
 
     loss: float
-    spectra: dict[str, Array]
-    norms: dict[str, Array]
-    cosines: dict[str, Array]
+    spectra: dict[str, Floats]
+    norms: dict[str, Floats]
+    cosines: dict[str, Floats]
     shapes: dict[str, Shape]
 
 
@@ -39,20 +38,20 @@ class Gradients:
     [heads]); empty for a single batch. batches: their names. shapes: shapes of matrices as stored.
     """
 
-    loss: Array
-    spectra: dict[str, Array]
-    norms: dict[str, Array]
-    cosines: dict[str, Array]
+    loss: Floats
+    spectra: dict[str, Floats]
+    norms: dict[str, Floats]
+    cosines: dict[str, Floats]
     batches: list[str]
     shapes: dict[str, Shape]
-    attributes: store.Attributes
+    attributes: Attributes
 
 
 def write(
     path: Path,
     names: list[str],
     measured: Iterable[Measured],
-    attributes: store.Attributes,
+    attributes: Attributes,
 ) -> None:
     """Write the measurements of all batches atomically.
 
@@ -76,7 +75,7 @@ def write(
 def read(path: Path) -> Gradients:
     """Read a file of gradients; StoreError if it is of another version."""
     file = store.read_arrays(path)
-    groups: dict[str, dict[str, Array]] = {SPECTRA: {}, NORMS: {}, COSINES: {}}
+    groups: dict[str, dict[str, Floats]] = {SPECTRA: {}, NORMS: {}, COSINES: {}}
     for name, array in file.arrays.items():
         group, _, dataset = name.partition("/")
         if group in groups:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from tending import components as parts
 from tending.components._weights import ModelWeights, Shape
+from tending.core.arrays import Floats
 from tending.metrics.algebra.singular_values import Spectrum, product_spectra, singular_values
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class Change:
     left: (..., m, k), right: (..., k, n); right None: left is the change itself, (m, n).
     """
 
-    left: Array
-    right: Array | None = None
+    left: Floats
+    right: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,9 @@ class Measured:
     datasets of a single matrix each.
     """
 
-    spectra: dict[str, Array] = field(default_factory=dict)
-    norms: dict[str, Array] = field(default_factory=dict)
-    cosines: dict[str, Array] = field(default_factory=dict)
+    spectra: dict[str, Floats] = field(default_factory=dict)
+    norms: dict[str, Floats] = field(default_factory=dict)
+    cosines: dict[str, Floats] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
 
 
@@ -74,7 +72,7 @@ def measured(
     found = Measured()
     layers = weights.kind.architecture(weights.config).layers
     for part in taken:
-        made: dict[str, list[tuple[Array, Array, Array | None]]] = {}
+        made: dict[str, list[tuple[Floats, Floats, Floats | None]]] = {}
         for layer in range(layers):
             now = changes(part, weights, gradient, layer)
             then = {} if before is None else changes(part, weights, before, layer)
@@ -133,12 +131,12 @@ def spectrum(change: Change) -> Spectrum:
     return np.pad(values, (0, size - values.size))
 
 
-def norm(change: Change) -> Array:
+def norm(change: Change) -> Floats:
     """Compute the Frobenius norm, (...)."""
     return np.asarray(np.sqrt(np.maximum(inner(change, change), 0.0)))  # rounding may go below 0
 
 
-def cosine(change: Change, other: Change | None) -> Array | None:
+def cosine(change: Change, other: Change | None) -> Floats | None:
     """Compute the cosine of two changes as vectors, (...), in [-1, 1]; NaN if one is 0."""
     if other is None:
         return None
@@ -148,7 +146,7 @@ def cosine(change: Change, other: Change | None) -> Array | None:
     return np.asarray(np.clip(found, -1.0, 1.0))
 
 
-def inner(change: Change, other: Change) -> Array:
+def inner(change: Change, other: Change) -> Floats:
     """Compute the inner product, (...): tr(R' L' L_other R_other), without forming L R."""
     if change.right is None or other.right is None:
         return np.asarray(np.vdot(change.left, other.left))

@@ -6,10 +6,10 @@ from typing import Any
 
 from tending.components import DEFAULT
 from tending.core import paths, provenance
+from tending.core.aliases import Config
 from tending.core.snakemake_internals import all_noted
 from tending.stages.gradients import gradient_config as asked
 from tending.stages.gradients.gradient_config import window
-from tending.study.selection import Config
 
 TRAINED, DATASET = "trained", "dataset"  # where batches come from
 _ORDERED = ("batch", "sequence_length", "seed", "training_tokens")  # of a recipe

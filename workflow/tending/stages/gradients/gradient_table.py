@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from tending.core.arrays import Floats
 from tending.core.tables import Columns, Where, interval_block
 from tending.metrics.spectrum import VALUE, Shape, SpectrumMetric, quantity
 from tending.metrics.statistics import means
 from tending.stages.convergence import component_filter
 from tending.stages.gradients.gradient_file import Gradients
 
-Array = npt.NDArray[np.float64]
 Bounds = tuple[float | None, float | None]
 
 NORM, COSINE, LOSS = "gradient_norm", "gradient_cosine", "gradient_loss"
@@ -43,7 +42,7 @@ def blocks(
 
 
 def _spectrum(
-    name: str, metric: SpectrumMetric, values: Array, shape: Shape | None
+    name: str, metric: SpectrumMetric, values: Floats, shape: Shape | None
 ) -> Iterator[tuple[str, means.Pooled]]:
     """Yield quantity and mean over batches of a metric's numbers; values: (batches, ..., k)."""
     if metric.one_matrix and shape is None:
@@ -53,7 +52,7 @@ def _spectrum(
         yield quantity(name, detail), over_batches(numbers, bounds)
 
 
-def over_batches(values: Array, bounds: Bounds = (None, None)) -> means.Pooled:
+def over_batches(values: Floats, bounds: Bounds = (None, None)) -> means.Pooled:
     """Average over batches (the first axis), with Student's 95 % interval clipped to the bounds.
 
     Batches are drawn independently of each other. A single batch has no interval. NaN where any
@@ -62,7 +61,7 @@ def over_batches(values: Array, bounds: Bounds = (None, None)) -> means.Pooled:
     return _within(means.mean(values), bounds)
 
 
-def over_pairs(values: Array) -> means.Pooled:
+def over_pairs(values: Floats) -> means.Pooled:
     """Average cosines of consecutive batches, (pairs, ...), with a 95 % interval.
 
     Adjacent pairs share a batch. Their covariance is at most half the variance of one pair

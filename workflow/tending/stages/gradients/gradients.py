@@ -4,7 +4,7 @@ The gradient is that of the mean token loss over a whole batch: every sequence h
 whatever the micro-batch. A gradient is kept only until the next batch, with which it is compared.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from tending import components as parts
 from tending.components._weights import ModelWeights, Shape
+from tending.core.aliases import Progress, Warn
+from tending.core.arrays import Floats
 from tending.corpus import Tokens
 from tending.families import Architecture, Family, family
 from tending.stages.activations.activations import OutOfMemoryError, at_once, lacks_memory
@@ -26,10 +28,7 @@ VERSION = 1  # increase it when a change alters the numbers: the workflow then r
 CPU_TOKENS = 1024  # per micro-batch
 DEFAULT = ("attention_ov", "mlp_out", "attention_output", "attention_value")
 
-Array = npt.NDArray[np.float64]
 Gradient = dict[str, npt.NDArray[Any]]  # by parameter of the base model, float32
-Progress = Callable[[int], None]
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ class BatchGradient:
     """
 
     loss: float
-    spectra: dict[str, Array]
-    norms: dict[str, Array]
-    cosines: dict[str, Array] = field(default_factory=dict)
+    spectra: dict[str, Floats]
+    norms: dict[str, Floats]
+    cosines: dict[str, Floats] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
 
 

@@ -9,16 +9,16 @@ quantities (`quantities_METRIC`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tending.core import provenance, store
+from tending.core.aliases import Attributes
+from tending.core.arrays import Array
 
 LIBRARIES = ("scikit-dimension", "scikit-learn")  # used for fits
 _EXTRACTED = ("weights_sha256", "corpus_sha256", "position", "sequences", "dtype")
 _SAME = (*_EXTRACTED, "source_created", "representation_code")
 
-Attributes = dict[str, Any]
-Measurements = dict[str, dict[str, dict[str, store.Array]]]  # metric -> quantity -> component
+Measurements = dict[str, dict[str, dict[str, Array]]]  # metric -> quantity -> component
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read(path: Path) -> Representations:
         for name, value in held.attributes.items()
         if name.startswith("code_") and name != "code_version"
     }
-    by_quantity: dict[str, dict[str, store.Array]] = {}
+    by_quantity: dict[str, dict[str, Array]] = {}
     for name, values in held.arrays.items():
         quantity, _, component = name.partition(".")
         by_quantity.setdefault(quantity, {})[component] = values

@@ -1,15 +1,16 @@
 """Metrics of one checkpoint's activations alone, for every layer and head. No files."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
+from tending.core.aliases import Warn
+from tending.core.arrays import Array
 from tending.metrics.algebra.singular_values import Spectrum, singular_values
 from tending.metrics.representation import (
     GROUPS,
-    Array,
     Measured,
     Representation,
     UndefinedRepresentationError,
@@ -19,7 +20,6 @@ from tending.metrics.representation import (
 )
 from tending.metrics.spectrum import VALUE, SpectrumMetric, quantity
 
-Warn = Callable[[str], None]
 Metric = Representation | SpectrumMetric
 Numbers = dict[str, Measured]  # by quantity
 LEAST = 2  # fewest sequences for a spectrum

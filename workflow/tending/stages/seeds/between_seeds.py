@@ -6,7 +6,7 @@ another.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -15,17 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from tending.core import store
+from tending.core.aliases import Attributes, Warn
+from tending.core.arrays import Array
 from tending.core.estimates import Estimates
-from tending.metrics.similarity import (
-    Array,
-    Influence,
-    Prepared,
-    Similarity,
-    UndefinedSimilarityError,
-)
+from tending.metrics.similarity import Influence, Prepared, Similarity, UndefinedSimilarityError
 from tending.metrics.statistics import uncertainty
 
-Warn = Callable[[str], None]
 ByMetric = dict[str, dict[str, Estimates]]  # metric -> component -> (pairs, layers) or (pairs,)
 
 _ALIKE = ("study", "step", "corpus_sha256", "position", "sequences", "dtype", "parameters")
@@ -133,7 +128,7 @@ def both_orders(metric: Similarity) -> Similarity:
     return replace(metric, compare=compare, symmetric=True, influence=moved, permuted=None)
 
 
-def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attributes:
+def attributes(sources: Sequence[Source], group: str, code: str) -> Attributes:
     """Return a file's attributes: the group, its members, and the identity of the activations.
 
     code: hash of the comparison code, apart from the metrics.
@@ -151,9 +146,7 @@ def attributes(sources: Sequence[Source], group: str, code: str) -> store.Attrib
     }
 
 
-def write(
-    path: Path, scores: ByMetric, codes: Mapping[str, str], attributes: store.Attributes
-) -> None:
+def write(path: Path, scores: ByMetric, codes: Mapping[str, str], attributes: Attributes) -> None:
     """Write the scores atomically, in the format of score files.
 
     codes: metric -> hash of the code that computed it.
@@ -161,13 +154,13 @@ def write(
     store.write_scores(path, store.Scores(scores, dict(codes), attributes))
 
 
-def read(path: Path) -> tuple[ByMetric, store.Attributes]:
+def read(path: Path) -> tuple[ByMetric, Attributes]:
     """Read a file's scores and attributes; StoreError if it is of another version."""
     found = store.read_scores(path)
     return found.metrics, found.attributes
 
 
-def kept(path: Path, attributes: store.Attributes, codes: Mapping[str, str]) -> ByMetric:
+def kept(path: Path, attributes: Attributes, codes: Mapping[str, str]) -> ByMetric:
     """Return the scores in an existing file that match these activations and this code."""
     try:
         old = store.read_scores(path)

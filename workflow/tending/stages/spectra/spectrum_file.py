@@ -7,6 +7,7 @@ from pathlib import Path
 from tending import components
 from tending.components._weights import Shape
 from tending.core import provenance, store
+from tending.core.aliases import Attributes
 from tending.metrics.algebra.singular_values import Spectrum
 from tending.models.checkpoint_record import Checkpoint
 from tending.stages.spectra.weight_spectra import PUBLISHED
@@ -70,13 +71,13 @@ def datasets(name: str, published: bool) -> list[str]:
 
 def attributes(
     made: Mapping[str, str], shapes: Mapping[str, Shape], tokens: int | None
-) -> store.Attributes:
+) -> Attributes:
     """Return the attributes of a file of spectra beyond those of every file about a checkpoint."""
     said = {MADE: json.dumps(made, sort_keys=True), SHAPES: json.dumps(shapes, sort_keys=True)}
     return said if tokens is None else {**said, "vocabulary": tokens}
 
 
-def shape_of(read: store.Attributes, dataset: str) -> Shape | None:
+def shape_of(read: Attributes, dataset: str) -> Shape | None:
     """Return the shape of the matrices behind a dataset; None for a product of several."""
     shape = json.loads(read.get(SHAPES, "{}")).get(dataset)
     return None if shape is None else (shape[0], shape[1])

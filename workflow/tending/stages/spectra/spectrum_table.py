@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tending.core import store
+from tending.core.aliases import Attributes
 from tending.core.tables import Columns, Where, layer_block
 from tending.metrics.spectrum import Shape, SpectrumMetric, quantity
 from tending.stages.convergence import component_filter
@@ -41,6 +42,6 @@ def spectrum_blocks(
     ]
 
 
-def _shapes(attributes: store.Attributes) -> dict[str, Shape]:
+def _shapes(attributes: Attributes) -> dict[str, Shape]:
     told = json.loads(attributes.get(SHAPES, "{}"))
     return {name: (int(m), int(n)) for name, (m, n) in told.items()}

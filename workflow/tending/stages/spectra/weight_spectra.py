@@ -6,7 +6,8 @@ import numpy as np
 
 from tending import components as parts
 from tending.components._weights import ModelWeights, Shape, circuit_spectrum, head_spectra
-from tending.families import Config, Family, PublishedFamily, Weights
+from tending.core.aliases import Config
+from tending.families import Family, PublishedFamily, Weights
 from tending.metrics.algebra.singular_values import Spectrum
 
 PUBLISHED = ("attention_ov", "mlp_out")  # components that the published code computed

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tending.core.arrays import Matrix
 from tending.core.tables import WHOLE, Columns, table
 from tending.metrics import spectrum
-from tending.metrics.statistics.rank_correlation import LEAST, Matrix, associate
+from tending.metrics.statistics.rank_correlation import LEAST, associate
 from tending.stages.convergence.stabilisation_rows import fraction_quantity
 
 READ = ("effective_rank", "convergence", "stabilisation")

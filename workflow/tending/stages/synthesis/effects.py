@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tending.core import tables
+from tending.core.arrays import Floats
 from tending.metrics.statistics.means import BRACKET, student
 from tending.stages.convergence import stabilisation_rows
 
@@ -21,8 +22,6 @@ PEAK = "peak_learning_rate"
 # tenfold (Marquardt 1970), size and learning rate cannot be separated.
 MOST_CORRELATED = 0.95
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -31,10 +30,10 @@ class Fit:
     weights: (coefficients, observations); every coefficient is the observations' weighted sum.
     """
 
-    value: Array
-    low: Array
-    high: Array
-    weights: Array
+    value: Floats
+    low: Floats
+    high: Floats
+    weights: Floats
 
 
 def least_squares(y: npt.ArrayLike, x: npt.ArrayLike) -> Fit:
@@ -65,7 +64,7 @@ def least_squares(y: npt.ArrayLike, x: npt.ArrayLike) -> Fit:
     return Fit(value, value - half, value + half, weights)
 
 
-def bounds(weights: Array, low: npt.ArrayLike, high: npt.ArrayLike) -> tuple[Array, Array]:
+def bounds(weights: Floats, low: npt.ArrayLike, high: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return the smallest and largest weighted sums of observations that lie in [low, high]."""
     least, most = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     up, down = np.maximum(weights, 0), np.minimum(weights, 0)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tending.core.aliases import Warn
 from tending.metrics.trajectory import STEPS, Stack, TrajectoryMetric
-from tending.stages.convergence.comparison import Source, Warn
+from tending.stages.convergence.comparison import Source
 
 Measured = dict[str, npt.NDArray[np.float64]]
 Layer = int | None  # None: a component that the model has once

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from tending.checkpoints import hub
+from tending.core.aliases import Config
 from tending.core.positions import count
-from tending.study.selection import Config, asked, steps
+from tending.study.selection import asked, steps
 
 
 def problems(config: Config) -> Iterator[str]:

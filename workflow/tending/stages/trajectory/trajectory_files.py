@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tending.core import store
+from tending.core.aliases import Attributes
 from tending.stages.trajectory.trajectory import Layer, Measured, Pair, pairs
 
 _TAKEN = (  # attributes common to the files of all steps
@@ -29,7 +30,7 @@ class Trajectory:
     steps: tuple[int, ...]
     pairs: tuple[Pair, ...]
     rows: int
-    attributes: store.Attributes
+    attributes: Attributes
 
     def of(self, metric: str, *component: str) -> Measured:
         """Return one metric's arrays, for a component if given, by the name of the measure."""
