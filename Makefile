@@ -12,7 +12,7 @@ run: .venv/installed ## install the pinned dependencies into .venv and run the d
 
 # A process more than there are cores: the tests on SLURM mostly wait.
 test: .venv/installed ## the same set-up, then all tests, in at most five processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder \
 		--numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 5)))
 
 test-instruction-sets: .venv/installed ## the tests of numbers under every instruction set this processor has

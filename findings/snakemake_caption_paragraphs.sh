@@ -9,8 +9,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet snakemake==9.27.1 pygments jinja2 pygraphviz==0 2>/dev/null ||
-    "$work/venv/bin/pip" install --quiet snakemake==9.27.1 pygments
+"$work/venv/bin/pip" install --quiet snakemake==9.27.1 pygments
 cd "$work"
 cat >Snakefile <<'SNAKEFILE'
 rule all:
