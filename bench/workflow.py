@@ -47,7 +47,9 @@ CALLED = {
     "reference": "reference_distribution",
     "corpus/embedded": "embedded_corpus",
     "corpus/tokens": "corpus",
+    "tables": "table",
     "tables/summary": "summary",
+    "tables/verification": "verification",
     "config": "study_config",
 }
 
@@ -77,8 +79,8 @@ def jobs(study: Path) -> list[Job]:
 
 def script_of(inner: Path) -> str:
     """Return the script that writes this path below the study's folder; empty if unknown."""
-    names = [CALLED.get(str(inner)), CALLED.get(inner.parts[0]), f"{inner.name}_table"]
-    known = [name for name in [*names, inner.parts[0]] if name and exists(name)]
+    names = [CALLED.get(str(inner)), CALLED.get(inner.parts[0]), inner.parts[0]]
+    known = [name for name in names if name and exists(name)]
     return known[0] if known else ""
 
 

@@ -157,6 +157,19 @@ def test_steps_in_no_order_and_of_every_kind_of_list(
     assert np.array_equal(read.tokens, expected)
 
 
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64()])
+def test_a_row_without_a_step_belongs_to_none(hub: Hub, pin: Path, kind: pa.DataType) -> None:
+    """A step may also be more than the column's type can hold."""
+    steps = pa.array([3, None, 5, None, 3, 5], kind)
+    publish(hub, {"train.parquet": parquet({"step": steps, "ids": [[i] * 4 for i in range(6)]})})
+    keys = {"dataset": NAME, "column": "ids", "batch": {"step": 3, "column": "step"}}
+    assert probe(pin, keys, sequences=2).tokens.tolist() == [[0] * 4, [4] * 4]
+    for step in (4, 143_000):
+        message = rf"no row has step {step}; the dataset goes from 3 to 5, .* are \[3, 5\]"
+        with pytest.raises(CorpusError, match=message):
+            probe(pin, {**keys, "batch": {"step": step, "column": "step"}})
+
+
 def test_rows_of_several_lengths_need_a_length(hub: Hub, pin: Path) -> None:
     rows = [[1] * 9, [2] * 7, [3] * 8, [4] * 9]
     publish(hub, {"train.parquet": parquet({"token_ids": rows})})

@@ -161,10 +161,10 @@ def test_a_connection_that_is_cut_again_and_again(here: Hub, waits: list[float])
 
 def child(code: str, hub: Hub) -> subprocess.Popen[bytes]:
     """A process that runs `code`, with `revision` from the pin file that lies here."""
-    start = "from pathlib import Path; from tending import fetching, pins, shelf\n"
+    start = "from pathlib import Path; from tending.hub import fetching, pins, weight_shelf\n"
     start += "revision = pins.read(Path('pins.json'))['m'].revisions[1]\n"
     environment = hub.environment(Path("home").absolute())
-    environment["PYTHONPATH"] = str(Path(fetching.__file__).parents[1])
+    environment["PYTHONPATH"] = str(Path(fetching.__file__).parents[2])
     return subprocess.Popen([sys.executable, "-c", start + code], env=environment)
 
 
@@ -209,7 +209,7 @@ def test_bytes_that_stay_wrong(here: Hub, name: str) -> None:
     revision = publish(here)
     here.fail(f"*/{name}", WrongBytes(), times=inf)
     file = revision.files[name]
-    message = rf"{name}: the bytes received are not .* {file.sha256 or file.blob}\), twice"
+    message = rf"{name}: the bytes received differ .* {file.sha256 or file.blob}\), twice"
     with pytest.raises(HubError, match=message):
         fetch(revision)
     assert name not in finished() and not FOLDER.exists()

@@ -230,7 +230,8 @@ def test_imports_that_jobs_make_as_they_go_are_no_compute() -> None:
 def test_the_script_of_a_product_is_known() -> None:
     products = {
         "training/d32/manifest": "train",
-        "tables/loss": "loss_table",
+        "tables/loss": "table",
+        "tables/summary": "summary",
         "corpus/tokens": "corpus",
         "activations/m/step3": "activations",
         "reference/m": "reference_distribution",

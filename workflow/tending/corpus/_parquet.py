@@ -157,6 +157,8 @@ def _last_step(shard: Shard, steps: str) -> int | None:
 
 def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Integers, set[int]]:
     """Return a row group's rows at `step`, and the steps that it is now known to have."""
+    from pyarrow import compute
+
     metadata = shard.file.metadata.row_group(group)
     columns = (metadata.column(i) for i in range(metadata.num_columns))
     statistics = next(c.statistics for c in columns if c.path_in_schema == steps)
@@ -171,9 +173,9 @@ def _rows_of_step(shard: Shard, group: int, steps: str, step: int) -> tuple[Inte
         return shard.file.read_row_group(group, columns=[steps]).column(steps)
 
     with _whole(shard.path):
-        read = client.patiently(values, shard.path).to_pandas().to_numpy()
-    present = read[read == read]  # a missing value is NaN
-    return np.flatnonzero(read == step), set(map(int, np.unique(present)))
+        read = client.patiently(values, shard.path)
+    rows = compute.indices_nonzero(compute.equal(read, step))
+    return rows.to_numpy().astype(np.int64), set(read.unique().drop_null().to_pylist())
 
 
 def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[np.integer]:
@@ -181,11 +183,10 @@ def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[
 
     Raises CorpusError if values are missing, or if lengths differ and `length` does not fit all.
     """
-    import pyarrow
-    import pyarrow.compute
+    from pyarrow import compute, concat_arrays
 
-    lists = pyarrow.concat_arrays([array for piece in pieces for array in _read(piece, column)])
-    lengths = pyarrow.compute.list_value_length(lists)
+    lists = concat_arrays([array for piece in pieces for array in _read(piece, column)])
+    lengths = compute.list_value_length(lists)
     if lists.null_count or lists.flatten().null_count:
         raise CorpusError(f"the column {column!r} has missing values among the requested rows")
     sizes = lengths.to_numpy(zero_copy_only=False)
@@ -197,9 +198,8 @@ def matrix(pieces: list[Piece], column: str, length: int | None) -> npt.NDArray[
             f"less"
         )
     kept = longest if shortest == longest else int(length or shortest)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    flat = lists.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat[starts[:, None] + np.arange(kept)])
+    cut = compute.list_slice(lists, 0, kept, return_fixed_size_list=True)
+    return np.asarray(cut.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), kept))
 
 
 def _read(piece: Piece, column: str) -> list[Any]:
