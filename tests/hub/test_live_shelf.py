@@ -388,7 +388,7 @@ def test_a_fetch_waits_for_ever_only_if_something_happens(
     else:
         assert get(3, 2, patient=True) == [2, 3]
         assert 1 <= len(waited) <= 4
-        assert "no job uses any weights that are here" in caplog.text
+        assert "no job uses the downloaded weights" in caplog.text
 
 
 def test_a_fetch_is_not_stuck_while_weights_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

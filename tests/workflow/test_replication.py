@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import Run, Workplace
+from studies import Run, Workplace
 
 from tending.core import store, tables
 from tending.stages.synthesis import verification

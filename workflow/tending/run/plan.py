@@ -13,7 +13,7 @@ from tending import components, tables
 from tending import corpus as corpora
 from tending.checkpoints import hub, source
 from tending.core import paths, plugins, provenance
-from tending.core.snakemake_internals import all_noted
+from tending.core.snakemake_internals import all_noted, noted
 from tending.run.study_files import StudyFiles, Wildcards
 from tending.study import metric_components, published, row_limits, selection
 
@@ -213,11 +213,19 @@ class Plan(StudyFiles):
         told += [] if captured == sorted(components.DEFAULT) else captured
         return " ".join([str(version), *told]) if told else version
 
-    def table_settings(self, table: str) -> str:
-        """A table's settings, as JSON with sorted keys: one scalar that Snakemake compares."""
+    def table_settings(self, table: str) -> Callable[[Wildcards], str]:
+        """Return the function that gives a table's settings, as JSON with sorted keys.
+
+        One scalar, which Snakemake compares; a function of the wildcards, because Snakemake reads
+        plain strings for wildcards, and the name of a revision may hold `{step}`.
+        """
         known = self.settings_of_tables()
-        own = {name: known[name]() for name in tables.declared(table).settings}
-        return json.dumps(own, sort_keys=True)
+
+        def settings(wildcards: Wildcards) -> str:
+            own = {name: known[name]() for name in tables.declared(table).settings}
+            return json.dumps(own, sort_keys=True)
+
+        return noted(settings)
 
     def settings_of_tables(self) -> dict[str, Callable[[], Any]]:
         """Functions that return each setting, by the names that tables' SETTINGS may have."""
