@@ -46,7 +46,7 @@ class Limit:
     mkl: str
 
     def variables(self) -> dict[str, str]:
-        """What to set in a process's environment."""
+        """Return the environment variables that impose the limit."""
         return {
             "ATEN_CPU_CAPABILITY": self.torch.lower(),
             "ONEDNN_MAX_CPU_ISA": self.onednn,
@@ -116,7 +116,7 @@ def obeyed(limit: Limit | None, threads: int, found: dict[str, object]) -> bool:
 
 
 def probe(variables: dict[str, str]) -> dict[str, object]:
-    """What the libraries run with, in a process of its own."""
+    """Ask a fresh process which kernels and how many threads the libraries use."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
         env={**os.environ, **variables},
@@ -128,7 +128,7 @@ def probe(variables: dict[str, str]) -> dict[str, object]:
 
 
 def said(found: dict[str, object]) -> str:
-    """What the libraries run with, in words."""
+    """Describe the kernels and threads in use."""
     blas = ", ".join(map(str, found["openblas"]))  # type: ignore[call-overload]
     return f"torch {found['torch']}, OpenBLAS {blas}, threads {found['threads']}"
 

@@ -8,7 +8,7 @@ FINAL = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "decoder.final_l
 
 
 def final(model: Any) -> Any:
-    """What a model does after its last block."""
+    """Return the modules that follow a model's last block."""
     base = model.base_model
     modules = dict(base.named_modules())
     steps = [modules[n] for n in FINAL if modules.get(n) is not None]

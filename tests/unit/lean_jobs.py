@@ -16,7 +16,7 @@ UNUSED = ("scipy", "sklearn", "pandas", "torch.distributed.tensor", "torch.distr
 
 
 def extracted(folder: Path) -> dict[str, Any]:
-    """What extraction makes of a small model, as exact numbers, and a gradient."""
+    """Return activations and gradients of a small model, as exact numbers."""
     model = loading.load_model(folder, "float32", torch.device("cpu"))
     tokens = tiny.tokens(4, 12)
     settings = activations.Extraction(sequences=4, loss_sequences=4, batch_size=3)

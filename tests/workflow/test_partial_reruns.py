@@ -1,4 +1,4 @@
-"""What is computed again after a change: counted in plans, and run where numbers matter."""
+"""Recomputation after a change: counted in plans, and run where numbers matter."""
 
 from collections import Counter
 from collections.abc import Callable

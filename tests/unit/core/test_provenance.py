@@ -33,7 +33,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """What was read of a file is remembered as long as the process lives."""
+    """Clear the caches of files that were read."""
     for read in (provenance._module_hash, provenance._own_hash, provenance._source):
         read.cache_clear()
 
